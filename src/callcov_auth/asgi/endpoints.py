@@ -1,0 +1,230 @@
+"""The routes of the contract's §1, thin: read, call a service, answer."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from callcov_auth.asgi.answers import Answer, CreatedKey, Done, ListedKey, ListedKeys, Me, Tokens
+from callcov_auth.asgi.gate import Gate
+from callcov_auth.asgi.refusals import refusal_of
+from callcov_auth.auth import Auth
+from callcov_auth.errors import (
+    BodyTooLarge,
+    InsufficientPermissions,
+    MalformedJson,
+    MissingToken,
+    ValidationFailed,
+)
+from callcov_auth.keys.service import KeyRequest, ListRequest, RotateRequest
+from callcov_auth.principal import Principal
+from callcov_auth.strict_json import NotStrictJson, read_object
+from callcov_auth.tokens.issuer import LoginRequest, LogoutRequest, RefreshRequest
+from callcov_auth.validation import validated
+
+MAX_BODY_BYTES = 64 * 1024
+
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, as an endpoint sees it. ``given`` is the body, or the query, as the model it names."""
+
+    auth: Auth
+    caller: Principal
+    given: Any
+    key_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A row of §1. ``needs_token`` is false for the routes that are open."""
+
+    method: str
+    path: str
+    summary: str
+    answer: type[Answer]
+    run: Callable[[Call], Awaitable[Answer]]
+    takes: type[BaseModel] | None = None
+    status: int = 200
+    needs_token: bool = True
+
+
+async def login(call: Call) -> Tokens:
+    return Tokens.of(await call.auth.tokens.login(call.given.email, call.given.password))
+
+
+async def refresh(call: Call) -> Tokens:
+    return Tokens.of(await call.auth.tokens.refresh(call.given.refresh_token))
+
+
+async def logout(call: Call) -> Done:
+    await call.auth.tokens.logout(call.given.refresh_token, session_id=call.caller.session_id)
+    return Done(message="Logged out")
+
+
+async def create_key(call: Call) -> CreatedKey:
+    fields = dict(call.given)
+    key = await call.auth.keys.create(call.caller.subject, limit=call.caller.scopes, **fields)
+    return CreatedKey.of(key)
+
+
+async def list_keys(call: Call) -> ListedKeys:
+    page = await call.auth.keys.list(call.caller.subject, **dict(call.given))
+    return ListedKeys.of(page, now=call.auth.now, rotation_days=call.auth.settings.rotation_days)
+
+
+async def get_key(call: Call) -> ListedKey:
+    key = await call.auth.keys.get(call.key_id, owner=call.caller.subject)
+    return ListedKey.of(key, now=call.auth.now, rotation_days=call.auth.settings.rotation_days)
+
+
+async def revoke_key(call: Call) -> Done:
+    await call.auth.keys.revoke(call.key_id, owner=call.caller.subject)
+    return Done(message="The API key was revoked")
+
+
+async def rotate_key(call: Call) -> CreatedKey:
+    grace = call.given.grace_seconds
+    return CreatedKey.of(
+        await call.auth.keys.rotate(call.key_id, owner=call.caller.subject, grace_seconds=grace)
+    )
+
+
+async def me(call: Call) -> Me:
+    user = await call.auth.users.get(call.caller.subject)
+    return Me.of(user, user.scopes)
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("POST", "/auth/login", "Log in", Tokens, login, LoginRequest, needs_token=False),
+    Endpoint(
+        "POST", "/auth/refresh", "Get a new access token", Tokens, refresh, RefreshRequest, needs_token=False
+    ),
+    Endpoint("POST", "/auth/logout", "End the session", Done, logout, LogoutRequest),
+    Endpoint("POST", "/api-keys/", "Create an API key", CreatedKey, create_key, KeyRequest, status=201),
+    Endpoint("GET", "/api-keys/", "List your API keys", ListedKeys, list_keys, ListRequest),
+    Endpoint("GET", "/api-keys/{key_id}", "Show an API key", ListedKey, get_key),
+    Endpoint("DELETE", "/api-keys/{key_id}", "Revoke an API key", Done, revoke_key),
+    Endpoint(
+        "POST",
+        "/api-keys/{key_id}/rotate",
+        "Rotate an API key",
+        CreatedKey,
+        rotate_key,
+        RotateRequest,
+        status=201,
+    ),
+    Endpoint("GET", "/users/me", "Show who you are", Me, me),
+)
+
+
+def auth_routes(auth: Auth) -> list[Route]:
+    """Return the routes of §1 for a Starlette app; a trailing slash is optional on each.
+
+    They guard themselves where AuthMiddleware is not mounted around them.
+    """
+    routes = []
+    for endpoint in ENDPOINTS:
+        handler = handler_of(endpoint, auth)
+        for path in both_paths(auth.settings.api_prefix + endpoint.path):
+            routes.append(Route(path, handler, methods=[endpoint.method], name=endpoint.run.__name__))
+    return routes
+
+
+def both_paths(path: str) -> tuple[str, str]:
+    """Return ``path`` as it is written, and with its trailing slash the other way; neither redirects."""
+    return (path, path.rstrip("/")) if path.endswith("/") else (path, path + "/")
+
+
+def handler_of(endpoint: Endpoint, auth: Auth) -> Callable[[Request], Awaitable[Response]]:
+    """Return the Starlette endpoint; it answers every refusal itself, in the same form as the middleware."""
+    gate = Gate(auth)
+
+    async def handle(request: Request) -> Response:
+        try:
+            answer = await _answer(endpoint, auth, gate, request)
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            refusal = refusal_of(error, request.scope, auth.settings)
+            response = Response(refusal.body, refusal.status)
+            response.raw_headers = refusal.headers
+            return response
+        headers = {"cache-control": "no-store"} if answer.is_secret else None
+        return Response(answer.model_dump_json(), endpoint.status, headers, "application/json")
+
+    return handle
+
+
+async def _answer(endpoint: Endpoint, auth: Auth, gate: Gate, request: Request) -> Answer:
+    caller = await _caller(gate, request)
+    if endpoint.needs_token:
+        _refuse_all_but_tokens(caller, auth.settings.issuer)
+    await auth.ensure_open()
+    given = await _given(endpoint, request)
+    return await endpoint.run(Call(auth, caller, given, request.path_params.get("key_id", "")))
+
+
+async def _caller(gate: Gate, request: Request) -> Principal:
+    principal = request.scope.get("state", {}).get("principal")
+    return principal if isinstance(principal, Principal) else await gate.admit(request.scope)
+
+
+def _refuse_all_but_tokens(caller: Principal, issuer: str) -> None:
+    if not caller.is_authenticated:
+        raise MissingToken()
+    if caller.kind != "token":
+        raise InsufficientPermissions(
+            message="An API key cannot do this; log in", reason="key_in_tokens_place"
+        )
+    # Another issuer's subject may have the same name as a user of ours.
+    if caller.issuer != issuer:
+        raise InsufficientPermissions(
+            message="Another issuer's token cannot do this", reason="foreign_issuer"
+        )
+
+
+async def _given(endpoint: Endpoint, request: Request) -> BaseModel | None:
+    if endpoint.takes is None:
+        return None
+    if endpoint.method == "GET":
+        return validated(endpoint.takes, _query(endpoint.takes, request))
+    raw = await _body(request)
+    if not raw and not any(field.is_required() for field in endpoint.takes.model_fields.values()):
+        return endpoint.takes()
+    try:
+        return validated(endpoint.takes, read_object(raw))
+    except NotStrictJson as error:
+        if str(error) == "not_a_json_object":
+            raise ValidationFailed({"body": "is not a JSON object"}) from None
+        raise MalformedJson(reason=str(error)) from None
+
+
+def _query(model: type[BaseModel], request: Request) -> dict[str, Any]:
+    sent: dict[str, Any] = {
+        name: text for name, text in request.query_params.items() if name in model.model_fields
+    }
+    if "limit" in sent and sent["limit"].isdecimal() and len(sent["limit"]) < 10:
+        sent["limit"] = int(sent["limit"])
+    if "include_expired" in sent:
+        sent["include_expired"] = _FLAGS.get(sent["include_expired"].lower(), sent["include_expired"])
+    return sent
+
+
+async def _body(request: Request) -> bytes:
+    """Read at most 64 KiB; what is longer is refused before it is held."""
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared[:16]) > MAX_BODY_BYTES:
+        raise BodyTooLarge()
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise BodyTooLarge()
+    return bytes(body)

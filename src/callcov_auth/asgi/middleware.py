@@ -1,0 +1,92 @@
+"""AuthMiddleware: nothing reaches the app but what the gate let in."""
+
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from callcov_auth.asgi.credentials import hide_subprotocol, offers_bearer
+from callcov_auth.asgi.gate import Gate
+from callcov_auth.asgi.guards import principal_in_context
+from callcov_auth.asgi.lifespan import run_lifespan
+from callcov_auth.asgi.refusals import close, refuse
+from callcov_auth.auth import Auth
+from callcov_auth.errors import AuthError
+from callcov_auth.principal import Principal
+from callcov_auth.settings import AuthSettings
+
+
+class AuthMiddleware:
+    """Authenticates every HTTP request and WebSocket of an ASGI app.
+
+        app.add_middleware(AuthMiddleware, settings=AuthSettings())
+
+    Give ``auth`` in the place of ``settings`` to share one Auth with the app's own routes. The caller is in
+    ``request.state.principal``, ``request.user`` and ``current_principal()``. Other scope types pass through
+    untouched; on ``lifespan`` the Auth is opened and closed.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, settings: AuthSettings | None = None, auth: Auth | None = None
+    ) -> None:
+        if (settings is None) == (auth is None):
+            raise TypeError("AuthMiddleware takes either settings= or auth=")
+        self.app = app
+        self.auth = auth or Auth(settings or AuthSettings())
+        self._gate = Gate(self.auth)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await run_lifespan(self.app, self.auth, scope, receive, send)
+        elif scope["type"] in ("http", "websocket"):
+            await self._guard(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            principal = await self._gate.admit(scope)
+        except Exception as error:
+            await refuse(error, scope, send, self.auth.settings)
+            return
+        attach(scope, principal)
+        if scope["type"] == "websocket" and self.auth.settings.websocket_protocol and offers_bearer(scope):
+            hide_subprotocol(scope)
+            send = _echoing_bearer(send)
+        token = principal_in_context.set(principal)
+        try:
+            await self.app(scope, receive, send)
+        except AuthError as error:
+            await self._refuse_late(error, scope, send)
+        finally:
+            principal_in_context.reset(token)
+
+    async def _refuse_late(self, error: AuthError, scope: Scope, send: Send) -> None:
+        """Answer an AuthError that an endpoint raised.
+
+        Whether it has begun to answer is not watched, which would cost every request a wrapped ``send``: a
+        server does not take a second start, and then the error goes on to it.
+        """
+        try:
+            await refuse(error, scope, send, self.auth.settings)
+        except Exception:
+            if scope["type"] == "http":
+                raise error from None
+            await close(error, send)
+
+
+def attach(scope: Scope, principal: Principal) -> None:
+    """Put the caller where apps look for it: ``request.state``, ``request.user``, ``request.auth``."""
+    state: dict[str, Any] = scope.setdefault("state", {})
+    state["principal"] = principal
+    state["scopes"] = principal.scopes
+    scope["user"] = principal
+    scope["auth"] = principal.credentials
+
+
+def _echoing_bearer(send: Send) -> Send:
+    async def echoing(message: Message) -> None:
+        if message["type"] == "websocket.accept" and message.get("subprotocol") is None:
+            message = {**message, "subprotocol": "bearer"}
+        await send(message)
+
+    return echoing

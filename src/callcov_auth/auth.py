@@ -1,0 +1,219 @@
+"""Auth: builds the rooms from settings, opens and closes them, and authenticates."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from callcov_auth.cache.feed import Feed
+from callcov_auth.cache.principals import PrincipalCache
+from callcov_auth.credential import Credential, parse_authorization
+from callcov_auth.errors import InvalidToken
+from callcov_auth.events import logger
+from callcov_auth.keys.last_use import LastUse
+from callcov_auth.keys.service import KeyService
+from callcov_auth.keys.validator import KeyValidator
+from callcov_auth.principal import Principal
+from callcov_auth.settings import AuthSettings
+from callcov_auth.store.protocol import Store
+from callcov_auth.tokens.issuer import TokenService
+from callcov_auth.tokens.keyring import hs256_keyring
+from callcov_auth.tokens.verifier import TokenVerifier
+from callcov_auth.users.passwords import Passwords
+from callcov_auth.users.service import UserService
+
+# How long closing waits for the last writes, in seconds.
+CLOSING_GRACE = 5.0
+
+
+class Auth:
+    """Authentication, one for each process.
+
+    ``clock`` gives Unix seconds; given one, the cache's ages follow it too, so that a test moves both.
+    Open it with ``async with``, leave that to AuthMiddleware, or call ``open`` and ``aclose``.
+
+        async with Auth(AuthSettings()) as auth:
+            principal = await auth.authenticate("Bearer sk_live_…")
+    """
+
+    def __init__(
+        self,
+        settings: AuthSettings,
+        *,
+        store: Store | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.store = store or _store(settings)
+        self._clock = clock or time.time
+        self._timer = clock or time.monotonic
+        self._cache = PrincipalCache(settings.cache_size)
+        self._feed = Feed(self.store, self._cache, interval=settings.revocation_interval, timer=self._timer)
+        self._last_use = LastUse(self.store, timer=self._timer)
+        self._keys = KeyValidator(settings, self.store, self._last_use, self._clock)
+        keyring = hs256_keyring(settings.token_key)
+        self._tokens = TokenVerifier(settings, self.store, keyring, self._clock)
+        self._opening = anyio.Lock()
+        self._opened = 0
+        self._background: TaskGroup | None = None
+
+        self.keys = KeyService(settings, self.store, self._feed, self._keys, self._clock)
+        self.users = UserService(
+            store=self.store,
+            feed=self._feed,
+            passwords=Passwords(
+                time_cost=settings.password_time_cost,
+                memory_kib=settings.password_memory_kib,
+                workers=settings.password_workers,
+            ),
+            clock=self._clock,
+        )
+        self.tokens = TokenService(
+            settings, self.store, self._feed, keyring, self._tokens, self.users.check_password, self._clock
+        )
+
+    def __repr__(self) -> str:
+        return f"Auth(opened={self._opened > 0})"
+
+    @property
+    def now(self) -> float:
+        """The clock's Unix seconds."""
+        return self._clock()
+
+    async def open(self) -> None:
+        """Connect the store and bring its schema up to date. Raises SchemaError, AuthUnavailable.
+
+        Without ``async with`` there is no background task: other processes' revocations are then asked
+        for by the first request after each interval.
+        """
+        async with self._opening:
+            if self._opened == 0:
+                await self._connect()
+            self._opened += 1
+
+    async def aclose(self) -> None:
+        """Write what is pending and disconnect, when every ``open`` has its ``aclose``."""
+        # Shielded, so that a server which cancels its shutdown loses no writes.
+        with anyio.CancelScope(shield=True):
+            async with self._opening:
+                self._opened -= 1
+                if self._opened == 0:
+                    await self._disconnect()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        if self._background is None:
+            self._background = anyio.create_task_group()
+            await self._background.__aenter__()
+            self._feed.in_background = True
+            self._background.start_soon(self._housekeeping)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._opened == 1 and self._background is not None:
+            self._background.cancel_scope.cancel()
+            await self._background.__aexit__(None, None, None)
+            self._background = None
+            self._feed.in_background = False
+        await self.aclose()
+
+    async def ensure_open(self) -> None:
+        """Open at first use, where nobody opened it before."""
+        if self._opened == 0:
+            await self.open()
+
+    def recall(self, authorization: bytes) -> Principal | None:
+        """Return the caller whose header this is, if it was verified a moment ago; nothing is awaited."""
+        now = self._timer()
+        return self._cache.get(authorization, now) if self._feed.trusts_cache(now) else None
+
+    async def authenticate(self, authorization: bytes | str) -> Principal:
+        """Return whose ``Authorization`` header value this is.
+
+        Raises InvalidToken, TokenExpired, TokenRevoked, or AuthUnavailable where that cannot be known.
+        """
+        await self.ensure_open()
+        header = _header_bytes(authorization)
+        if self._background is None:
+            await self._catch_up()
+        cached = self.recall(header)
+        if cached is not None:
+            return cached
+        # Before the lookup: see PrincipalCache.put.
+        version = self._cache.version
+        principal = await self._verify(parse_authorization(header))
+        self._cache.put(header, principal, self._until(principal), version=version)
+        return principal
+
+    async def _verify(self, credential: Credential) -> Principal:
+        if credential.kind not in self.settings.accept:
+            raise InvalidToken("This kind of credential is not accepted here", reason="kind_not_accepted")
+        if credential.kind == "api_key":
+            return await self._keys.validate(credential.text)
+        return await self._tokens.verify(credential.text)
+
+    def _until(self, principal: Principal) -> float:
+        lifetime = self.settings.cache_ttl
+        if principal.expires_at is not None:
+            leeway = self.settings.leeway if principal.kind == "token" else 0
+            lifetime = min(lifetime, principal.expires_at + leeway - self._clock())
+        return self._timer() + lifetime
+
+    async def _connect(self) -> None:
+        try:
+            await self.store.open()
+            self._keys.imported_keys = await self.store.has_imported_keys()
+            await self._feed.poll()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.store.aclose()
+            raise
+
+    async def _disconnect(self) -> None:
+        with anyio.move_on_after(CLOSING_GRACE):
+            await self._last_use.flush()
+        self._last_use.give_up()
+        self._cache.clear()
+        await self.store.aclose()
+
+    async def _catch_up(self) -> None:
+        """Do here what a background task would, where there is none."""
+        if await self._feed.catch_up():
+            await self._last_use.flush()
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await anyio.sleep(self.settings.revocation_interval)
+            try:
+                await self._feed.poll()
+                await self._last_use.flush()
+            except Exception:
+                # A store of somebody else's may fail in any way; the task must outlive it. The feed's trust
+                # runs out meanwhile, so that nothing stale is served.
+                logger.exception("housekeeping failed; it is tried again")
+
+
+def _header_bytes(authorization: bytes | str) -> bytes:
+    if isinstance(authorization, bytes):
+        return authorization
+    try:
+        return authorization.encode("ascii")
+    except UnicodeEncodeError:
+        raise InvalidToken(
+            "The Authorization header is malformed", reason="header_not_visible_ascii"
+        ) from None
+
+
+def _store(settings: AuthSettings) -> Store:
+    # Here, because a program that brings its own store needs no database library at all.
+    from callcov_auth.store.sql import SqlStore
+
+    return SqlStore(settings.database_url.get_secret_value(), auto_migrate=settings.auto_migrate)

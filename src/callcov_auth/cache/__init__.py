@@ -1,0 +1,1 @@
+"""What is remembered between requests, and how it is forgotten in time."""

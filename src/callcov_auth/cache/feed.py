@@ -1,0 +1,79 @@
+"""Revocations coming in: at once from this process, by a poll of the store from all others.
+
+The promise: a revoked credential is refused at once in the process that revoked it, and elsewhere within
+``interval`` seconds, or within three intervals while the store cannot be asked. After that the cache is
+not trusted, and each request asks the store itself.
+"""
+
+from collections.abc import Callable
+
+from anyio import Lock
+
+from callcov_auth.cache.principals import PrincipalCache
+from callcov_auth.errors import AuthUnavailable
+from callcov_auth.events import FeedLost, FeedRestored, emit
+from callcov_auth.store.protocol import Change, Store
+
+# How many intervals the cache is trusted after the last good poll, where a background task polls.
+TRUSTED_INTERVALS = 3
+
+
+class Feed:
+    """Keeps ``cache`` true to ``store``. ``timer`` is monotonic, in seconds."""
+
+    def __init__(
+        self, store: Store, cache: PrincipalCache, *, interval: float, timer: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._interval = interval
+        self._timer = timer
+        self._cursor: int | None = None
+        self._lock = Lock()
+        self._lost = False
+        self.in_background = False
+        self.trusted_until = float("-inf")
+
+    def publish(self, change: Change) -> None:
+        """Forget in this process what a committed write contradicts."""
+        self._cache.forget(change)
+
+    def trusts_cache(self, now: float) -> bool:
+        """Whether the last good poll is recent enough; ``now`` is on the feed's own timer."""
+        return now < self.trusted_until
+
+    async def poll(self) -> None:
+        """Apply what other processes changed. A store that does not answer leaves the trust to run out."""
+        async with self._lock:
+            await self._poll()
+
+    async def catch_up(self) -> bool:
+        """Poll if the trust has run out, once for all who ask at the same time. Whether this call polled."""
+        async with self._lock:
+            if self.trusts_cache(self._timer()):
+                return False
+            await self._poll()
+            return True
+
+    async def _poll(self) -> None:
+        asked_at = self._timer()
+        try:
+            self._cursor, changes = await self._store.changes_after(self._cursor)
+        except AuthUnavailable as error:
+            self._mark_lost(error.reason)
+            return
+        for change in changes:
+            self._cache.forget(change)
+        intervals = TRUSTED_INTERVALS if self.in_background else 1
+        self.trusted_until = asked_at + intervals * self._interval
+        self._mark_restored()
+
+    def _mark_lost(self, reason: str) -> None:
+        if not self._lost:
+            emit(FeedLost(reason))
+        self._lost = True
+
+    def _mark_restored(self) -> None:
+        if self._lost:
+            emit(FeedRestored())
+        self._lost = False

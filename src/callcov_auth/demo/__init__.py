@@ -1,0 +1,1 @@
+"""The small CallCov that ``callcov-auth demo`` serves."""

@@ -1,0 +1,114 @@
+"""What happened, as frozen records, and the sink that logs them.
+
+No field ever holds a credential: ids, codes and reasons name everything. An event is work beside the
+answer, so a sink that fails is logged and changes nothing (design rule 7).
+"""
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+logger = logging.getLogger("callcov_auth")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    name: ClassVar[str]
+    level: ClassVar[int] = logging.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Event):
+    """A request was refused; ``reason`` names the check that did it."""
+
+    name = "refused"
+    code: str
+    reason: str
+    request_id: str
+    client: str | None
+    method: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn(Event):
+    name = "logged_in"
+    user_id: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFailed(Event):
+    """``reason`` is ``unknown_email``, ``wrong_password`` or ``user_disabled``."""
+
+    name = "login_failed"
+    level = logging.WARNING
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedOut(Event):
+    name = "logged_out"
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCreated(Event):
+    name = "key_created"
+    key_id: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRotated(Event):
+    name = "key_rotated"
+    key_id: str
+    new_key_id: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRevoked(Event):
+    name = "key_revoked"
+    key_id: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserChanged(Event):
+    """``change`` is ``created``, ``password_set``, ``scopes_set`` or ``disabled``."""
+
+    name = "user_changed"
+    user_id: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLost(Event):
+    """The store does not answer the feed: cached principals are taken only while still fresh."""
+
+    name = "feed_lost"
+    level = logging.WARNING
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRestored(Event):
+    name = "feed_restored"
+
+
+@dataclass(frozen=True, slots=True)
+class LastUseLost(Event):
+    """``last_used_at`` of so many keys could not be written."""
+
+    name = "last_use_lost"
+    level = logging.WARNING
+    keys: int
+
+
+def emit(event: Event) -> None:
+    """Log ``event`` under the logger ``callcov_auth``; its record carries it as ``record.event``."""
+    if not logger.isEnabledFor(event.level):
+        return
+    fields = " ".join(f"{name}={value!r}" for name, value in asdict(event).items())
+    logger.log(event.level, "%s %s", event.name, fields, extra={"event": event})

@@ -1,0 +1,53 @@
+"""The endpoints as a FastAPI router, with the models that its OpenAPI shows."""
+
+from typing import Any
+
+from callcov_auth.asgi.endpoints import ENDPOINTS, Endpoint, both_paths, handler_of
+from callcov_auth.auth import Auth
+
+try:
+    from fastapi import APIRouter
+except ImportError as error:
+    raise ImportError("callcov_auth.fastapi needs FastAPI: pip install 'callcov-auth[fastapi]'") from error
+
+
+def router(auth: Auth) -> APIRouter:
+    """Return the routes of ``auth_routes(auth)`` for ``app.include_router``: the same answers, documented."""
+    made = APIRouter(prefix=auth.settings.api_prefix, tags=["auth"])
+    for endpoint in ENDPOINTS:
+        handler = handler_of(endpoint, auth)
+        written, other = both_paths(endpoint.path)
+        made.add_api_route(written, handler, **_described(endpoint))
+        made.add_api_route(other, handler, methods=[endpoint.method], include_in_schema=False)
+    return made
+
+
+def _described(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "methods": [endpoint.method],
+        "name": endpoint.run.__name__,
+        "summary": endpoint.summary,
+        "status_code": endpoint.status,
+        "response_model": endpoint.answer,
+        "openapi_extra": _inputs(endpoint),
+    }
+
+
+def _inputs(endpoint: Endpoint) -> dict[str, Any]:
+    """Describe what the handler reads by itself, for FastAPI sees only that it takes a request."""
+    described: dict[str, Any] = {"parameters": []}
+    if "{key_id}" in endpoint.path:
+        described["parameters"].append(
+            {"name": "key_id", "in": "path", "required": True, "schema": {"type": "string"}}
+        )
+    if endpoint.takes is None:
+        return described
+    schema = endpoint.takes.model_json_schema()
+    if endpoint.method == "GET":
+        described["parameters"] += [
+            {"name": name, "in": "query", "schema": field} for name, field in schema["properties"].items()
+        ]
+    else:
+        required = bool(schema.get("required"))
+        described["requestBody"] = {"required": required, "content": {"application/json": {"schema": schema}}}
+    return described

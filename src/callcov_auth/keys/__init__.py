@@ -1,0 +1,1 @@
+"""API keys: their form, their validation, their life."""

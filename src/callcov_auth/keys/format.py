@@ -1,0 +1,66 @@
+"""The grammar of an API key (contract §3), minting, and the MAC that refuses a forged key offline.
+
+    sk_(live|test)_[segment_]TAIL
+
+TAIL is 42 random characters (250 bits) and 6 of a MAC of all before it, in base 62. Six characters are
+35 bits: enough that a mistyped or invented key costs no query, and no secret rests on it, for the store
+still looks the whole key up by digest.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+RANDOM_LENGTH = 42
+MAC_LENGTH = 6
+PREFIX_LENGTH = 14
+
+_KEY = re.compile(
+    r"(?P<signed>sk_(?P<environment>live|test)_(?:(?P<segment>[a-z][a-z0-9]{0,15})_)?[0-9A-Za-z]{42})"
+    r"(?P<mac>[0-9A-Za-z]{6})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyForm:
+    """What a key's text tells by itself."""
+
+    environment: str
+    segment: str | None
+
+
+def mint(mac_key: bytes, environment: str, segment: str | None = None) -> str:
+    """Return a new key. ``environment`` and ``segment`` are expected to fit the grammar."""
+    random = "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_LENGTH))
+    signed = f"sk_{environment}_{segment}_{random}" if segment else f"sk_{environment}_{random}"
+    return signed + _mac(mac_key, signed)
+
+
+def read(key: str) -> KeyForm | None:
+    """Return what ``key`` tells if it fits the grammar; its MAC is not looked at."""
+    match = _KEY.fullmatch(key)
+    return None if match is None else KeyForm(match["environment"], match["segment"])
+
+
+def is_genuine(mac_key: bytes, key: str) -> bool:
+    """Whether ``key`` fits the grammar and carries the MAC that ``mac_key`` gives."""
+    match = _KEY.fullmatch(key)
+    return match is not None and hmac.compare_digest(_mac(mac_key, match["signed"]), match["mac"])
+
+
+def digest(pepper_key: bytes, key: str) -> bytes:
+    """Return what the store keeps of a key: HMAC-SHA256 of the whole of it."""
+    return hmac.digest(pepper_key, key.encode("ascii"), "sha256")
+
+
+def _mac(mac_key: bytes, signed: str) -> str:
+    # 64 bits, so that reducing them to 62^6 values favours none by more than one part in 10^8.
+    number = int.from_bytes(hashlib.blake2b(signed.encode("ascii"), digest_size=8, key=mac_key).digest())
+    characters = []
+    for _ in range(MAC_LENGTH):
+        number, rest = divmod(number, len(ALPHABET))
+        characters.append(ALPHABET[rest])
+    return "".join(characters)

@@ -1,0 +1,47 @@
+"""When keys were last used, written in batches beside the answers."""
+
+from collections.abc import Callable
+
+from cachetools import TTLCache
+
+from callcov_auth.errors import AuthUnavailable
+from callcov_auth.events import LastUseLost, emit
+from callcov_auth.store.protocol import Store
+
+MAX_PENDING = 10_000
+# At most one write a key in so many seconds.
+PERIOD = 60.0
+
+
+class LastUse:
+    """Collects uses; ``flush`` writes them. A store that is down delays them; past a bound they are lost."""
+
+    def __init__(self, store: Store, *, timer: Callable[[], float]) -> None:
+        self._store = store
+        self._pending: dict[str, float] = {}
+        self._noted: TTLCache[str, bool] = TTLCache(MAX_PENDING, PERIOD, timer)
+        self.lost = 0
+
+    def note(self, key_id: str, at: float) -> None:
+        if key_id in self._noted:
+            return
+        if len(self._pending) >= MAX_PENDING:
+            self.lost += 1
+            return
+        self._noted[key_id] = True
+        self._pending[key_id] = at
+
+    async def flush(self) -> None:
+        if not self._pending:
+            return
+        batch, self._pending = self._pending, {}
+        try:
+            await self._store.touch_keys(batch)
+        except AuthUnavailable:
+            self._pending = batch | self._pending
+
+    def give_up(self) -> None:
+        """Count what could not be written; called once, when nothing will be written any more."""
+        self.lost += len(self._pending)
+        if self.lost:
+            emit(LastUseLost(self.lost))

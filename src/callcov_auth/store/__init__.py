@@ -1,0 +1,1 @@
+"""Where users, keys, sessions and revocations are kept."""

@@ -1,0 +1,76 @@
+"""The tables. Times are Unix seconds; scopes are space-separated (RFC 6749 §3.3)."""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+users = Table(
+    "callcov_users",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("email", String(254), nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("disabled_at", Double),
+)
+
+api_keys = Table(
+    "callcov_api_keys",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(64), ForeignKey("callcov_users.id"), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("description", String(500)),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("key_prefix", String(14), nullable=False),
+    Column("environment", String(4), nullable=False),
+    Column("segment", String(16)),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("last_used_at", Double),
+    Column("imported", Boolean, nullable=False),
+    Index(None, "owner", "created_at", "id"),
+)
+
+sessions = Table(
+    "callcov_sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("subject", String(255), nullable=False, index=True),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("revoked_at", Double),
+)
+
+# What the feed reads: ids only grow (AUTOINCREMENT in SQLite), so a cursor never meets one twice.
+revocations = Table(
+    "callcov_revocations",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("target", String(8), nullable=False),
+    Column("target_id", String(64), nullable=False),
+    Column("at", Double, nullable=False),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,1 @@
+"""Tokens: compact JWS, verified strictly, issued at login."""

@@ -1,0 +1,143 @@
+"""Login's pair of tokens, refresh, logout, and access tokens on their own."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Literal
+
+import jwt
+from pydantic import SecretStr
+
+from callcov_auth.cache.feed import Feed
+from callcov_auth.errors import TokenExpired, TokenRevoked
+from callcov_auth.events import LoggedIn, LoggedOut, emit
+from callcov_auth.settings import AuthSettings
+from callcov_auth.store.protocol import Change, Session, Store, User
+from callcov_auth.tokens.guards import refused
+from callcov_auth.tokens.keyring import Keyring
+from callcov_auth.tokens.verifier import ACCESS, REFRESH, TokenVerifier
+from callcov_auth.validation import Email, Input, Name, Password, Scopes, Text, validated
+
+
+class LoginRequest(Input):
+    email: Email
+    password: Password
+
+
+class RefreshRequest(Input):
+    refresh_token: Text
+
+
+class LogoutRequest(Input):
+    """Without ``refresh_token`` the session of the access token itself ends."""
+
+    refresh_token: Text | None = None
+
+
+class IssueRequest(Input):
+    subject: Name
+    scopes: Scopes
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What login and refresh answer. ``expires_in`` is the access token's life, in seconds."""
+
+    access_token: SecretStr
+    refresh_token: SecretStr
+    expires_in: int
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105
+
+
+@dataclass(slots=True)
+class TokenService:
+    settings: AuthSettings
+    store: Store
+    feed: Feed
+    keyring: Keyring
+    verifier: TokenVerifier
+    check_password: Callable[[str, str], Awaitable[User]]
+    clock: Callable[[], float]
+
+    async def login(self, email: str, password: str) -> TokenPair:
+        """Begin a session. Raises InvalidCredentials, ValidationFailed, AuthUnavailable."""
+        request = validated(LoginRequest, {"email": email, "password": password})
+        user = await self.check_password(request.email, request.password)
+        session = await self._begin(user.id, self.settings.refresh_token_ttl)
+        emit(LoggedIn(user.id, session.id))
+        refresh = self._signed(REFRESH, session, ends_at=session.expires_at)
+        return self._pair(session, user.scopes, refresh)
+
+    async def refresh(self, refresh_token: str) -> TokenPair:
+        """Return a new access token beside the same refresh token, which ends as it did before.
+
+        Raises InvalidToken, TokenExpired, and TokenRevoked after logout or once the user is disabled.
+        """
+        request = validated(RefreshRequest, {"refresh_token": refresh_token})
+        claims = self.verifier.claims_of(request.refresh_token, REFRESH)
+        session = await self.store.session(claims.get("sid", ""))
+        if session is None or session.revoked_at is not None:
+            raise TokenRevoked("The session was ended", reason="session_revoked")
+        if session.subject != claims["sub"]:
+            raise refused("not_the_sessions_subject")
+        user = await self.store.user(session.subject)
+        if user is None or user.disabled_at is not None:
+            raise TokenRevoked("The session was ended", reason="user_disabled")
+        return self._pair(session, user.scopes, request.refresh_token)
+
+    async def logout(self, refresh_token: str | None = None, *, session_id: str | None = None) -> None:
+        """End the session of ``refresh_token``; without one, ``session_id``. Twice changes nothing.
+
+        Raises InvalidToken for something that is no refresh token of ours.
+        """
+        request = validated(LogoutRequest, {"refresh_token": refresh_token})
+        ending = session_id
+        if request.refresh_token is not None:
+            try:
+                ending = self.verifier.claims_of(request.refresh_token, REFRESH).get("sid")
+            except TokenExpired:
+                return
+        if ending is not None:
+            await self._end(ending)
+
+    async def issue(self, subject: str, *, scopes: Collection[str] = ()) -> str:
+        """Return an access token for ``subject``, with a session of its own. Raises ValidationFailed."""
+        request = validated(IssueRequest, {"subject": subject, "scopes": sorted(scopes)})
+        session = await self._begin(request.subject, self.settings.access_token_ttl)
+        return self._access(session, frozenset(request.scopes))
+
+    async def _begin(self, subject: str, ttl: int) -> Session:
+        # Whole seconds, so that the row ends when the token does.
+        now = int(self.clock())
+        session = Session(f"ses_{secrets.token_hex(12)}", subject, now, now + ttl)
+        await self.store.add_session(session)
+        return session
+
+    async def _end(self, session_id: str) -> None:
+        await self.store.revoke_session(session_id, at=self.clock())
+        self.feed.publish(Change("session", session_id))
+        emit(LoggedOut(session_id))
+
+    def _pair(self, session: Session, scopes: frozenset[str], refresh_token: str) -> TokenPair:
+        access = self._access(session, scopes)
+        return TokenPair(SecretStr(access), SecretStr(refresh_token), self.settings.access_token_ttl)
+
+    def _access(self, session: Session, scopes: frozenset[str]) -> str:
+        ends_at = int(self.clock()) + self.settings.access_token_ttl
+        return self._signed(ACCESS, session, ends_at=ends_at, scope=" ".join(sorted(scopes)))
+
+    def _signed(self, typ: str, session: Session, *, ends_at: float, **claims: str) -> str:
+        now = int(self.clock())
+        payload = {
+            "iss": self.settings.issuer,
+            "sub": session.subject,
+            "aud": self.settings.audience,
+            "exp": int(ends_at),
+            "iat": now,
+            "nbf": now,
+            "jti": secrets.token_urlsafe(16),
+            "sid": session.id,
+            **claims,
+        }
+        key = self.keyring.signing
+        return jwt.encode(payload, key.key, key.alg, headers={"kid": key.kid, "typ": typ})

@@ -1,0 +1,123 @@
+"""Users: create, check a password, set one, disable."""
+
+import secrets
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+
+from callcov_auth.cache.feed import Feed
+from callcov_auth.errors import AuthUnavailable, Conflict, InvalidCredentials, NotFound
+from callcov_auth.events import LoginFailed, UserChanged, emit
+from callcov_auth.store.protocol import Change, Store, User
+from callcov_auth.users.passwords import Passwords
+from callcov_auth.validation import Email, Input, NewPassword, Scopes, validated
+
+
+class UserRequest(Input):
+    email: Email
+    password: NewPassword
+    scopes: Scopes
+
+
+class PasswordRequest(Input):
+    password: NewPassword
+
+
+class ScopesRequest(Input):
+    scopes: Scopes
+
+
+class UserService:
+    def __init__(self, *, store: Store, feed: Feed, passwords: Passwords, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._feed = feed
+        self._passwords = passwords
+        self._clock = clock
+
+    async def create(self, email: str, password: str, *, scopes: Collection[str] = ()) -> User:
+        """Make a user; emails are kept in lower case. Raises Conflict, ValidationFailed."""
+        request = validated(UserRequest, {"email": email, "password": password, "scopes": sorted(scopes)})
+        user = User(
+            id=f"usr_{secrets.token_hex(12)}",
+            email=request.email,
+            password_hash=await self._passwords.hash(request.password),
+            scopes=frozenset(request.scopes),
+            created_at=self._clock(),
+        )
+        try:
+            await self._store.add_user(user)
+        except Conflict:
+            raise Conflict("A user with this email exists", reason="email_taken") from None
+        emit(UserChanged(user.id, "created"))
+        return user
+
+    async def get(self, user_id: str) -> User:
+        """Raises NotFound."""
+        user = await self._store.user(user_id)
+        if user is None:
+            raise NotFound("There is no such user", reason="user_not_found")
+        return user
+
+    async def by_email(self, email: str) -> User:
+        """Raises NotFound."""
+        user = await self._store.user_by_email(email.lower())
+        if user is None:
+            raise NotFound("There is no user with this email", reason="user_not_found")
+        return user
+
+    async def list(self) -> Sequence[User]:
+        return await self._store.users()
+
+    async def check_password(self, email: str, password: str) -> User:
+        """Return the user whose email and password these are; hash anew where the costs have changed.
+
+        Raises InvalidCredentials, the same and after the same work for a wrong email as for a wrong
+        password, so that nobody learns which emails are known.
+        """
+        user = await self._store.user_by_email(email)
+        matches = await self._passwords.verify(user.password_hash if user else None, password)
+        if user is None or not matches or user.disabled_at is not None:
+            emit(LoginFailed(_why(user, matches)))
+            raise InvalidCredentials()
+        if self._passwords.needs_rehash(user.password_hash):
+            await self._renew_hash(user, password)
+        return user
+
+    async def _renew_hash(self, user: User, password: str) -> None:
+        # The login is right already, so it does not fail for a full queue or a store that cannot write.
+        with suppress(AuthUnavailable):
+            new = await self._passwords.hash(password)
+            await self._store.renew_password_hash(user.id, old=user.password_hash, new=new)
+
+    async def set_password(self, user_id: str, password: str) -> None:
+        """Set a new password, and log the user out everywhere. Raises NotFound, ValidationFailed."""
+        request = validated(PasswordRequest, {"password": password})
+        password_hash = await self._passwords.hash(request.password)
+        self._found(await self._store.change_password(user_id, password_hash, at=self._clock()))
+        self._changed(user_id, "password_set")
+
+    async def set_scopes(self, user_id: str, scopes: Collection[str]) -> None:
+        """Set what the user may do; the user's keys are cut to it from now on. Raises NotFound."""
+        request = validated(ScopesRequest, {"scopes": sorted(scopes)})
+        found = await self._store.set_user_scopes(user_id, frozenset(request.scopes), at=self._clock())
+        self._found(found)
+        self._changed(user_id, "scopes_set")
+
+    async def disable(self, user_id: str) -> None:
+        """Refuse the user's password, keys and sessions from now on. Raises NotFound."""
+        self._found(await self._store.disable_user(user_id, at=self._clock()))
+        self._changed(user_id, "disabled")
+
+    @staticmethod
+    def _found(found: bool) -> None:
+        if not found:
+            raise NotFound("There is no such user", reason="user_not_found")
+
+    def _changed(self, user_id: str, change: str) -> None:
+        self._feed.publish(Change("user", user_id))
+        emit(UserChanged(user_id, change))
+
+
+def _why(user: User | None, matches: bool) -> str:
+    if user is None:
+        return "unknown_email"
+    return "user_disabled" if matches else "wrong_password"

@@ -1,0 +1,80 @@
+"""Values from outside, checked by pydantic models and refused without being shown."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from callcov_auth.errors import ValidationFailed
+
+MAX_SCOPES = 100
+
+
+class Input(BaseModel):
+    """What a caller gives: types are not converted, and an unknown field is an error, for a mistyped
+    ``scope`` must not be read as 'no scopes named'."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def _encodable(text: str) -> str:
+    # JSON can hold half of a surrogate pair, and no database, hash or header can.
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("holds characters that are not valid Unicode")
+    return text
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("holds control characters")
+    return text
+
+
+def _normal_email(text: str) -> str:
+    return _printable(text).lower()
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+Line = Annotated[Text, AfterValidator(_printable)]
+# A scope-token of RFC 6749 §3.3.
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
+
+
+def is_scope_token(text: str) -> bool:
+    return _SCOPE_TOKEN.fullmatch(text) is not None
+
+
+ScopeToken = Annotated[str, Field(pattern=f"^{_SCOPE_TOKEN.pattern}$")]
+Scopes = Annotated[list[ScopeToken], Field(max_length=MAX_SCOPES)]
+# What names a subject: it reaches headers and logs.
+Name = Annotated[Line, Field(min_length=1, max_length=255)]
+# Enough to catch a slip; only a message to the address would prove more.
+Email = Annotated[
+    Text,
+    Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254),
+    AfterValidator(_normal_email),
+]
+# The upper bound is that of the work a stranger can ask of Argon2.
+Password = Annotated[Text, Field(min_length=1, max_length=1024)]
+# NIST SP 800-63B §3.1.1.2: at least 8 characters, and no rules of composition.
+NewPassword = Annotated[Password, Field(min_length=8)]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(model: type[M], values: Mapping[str, Any]) -> M:
+    """Return ``values`` as ``model``. Raises ValidationFailed, which names fields and shows no value."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        fields = {_path(problem["loc"]): _message(problem) for problem in error.errors(include_input=False)}
+    raise ValidationFailed(fields)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part)[:64] for part in location) or "body"
+
+
+def _message(problem: Any) -> str:
+    return str(problem["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,39 @@
+"""Fixtures for every room's tests."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from callcov_auth import Auth
+from tests.support.clock import Clock
+from tests.support.settings import make_settings
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A ``CALLCOV_AUTH_*`` variable or a ``.env`` of the person who runs the tests changes nothing."""
+    import os
+
+    for name in list(os.environ):
+        if name.upper().startswith("CALLCOV_AUTH_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def auth(clock: Clock) -> AsyncIterator[Auth]:
+    """An open Auth over a database in memory, on a clock that the test moves."""
+    async with Auth(make_settings(), clock=clock) as opened:
+        yield opened
