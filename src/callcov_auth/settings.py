@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ImportString, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from pydantic_settings import SettingsError as SourceError
 
 from callcov_auth.weak_secrets import MIN_BYTES, weakness
 
@@ -158,9 +157,7 @@ class AuthSettings(BaseSettings):
             return
         except ValidationError as error:
             problem = "\n".join(dict.fromkeys(_line(e["type"], e["loc"], e["msg"]) for e in error.errors()))
-        except SourceError as error:
-            problem = f"{error}; write it as JSON"
-        # Outside the handlers, so that the error which holds the values is not kept as its context.
+        # Outside the handler, so that the error which holds the values is not kept as its context.
         raise SettingsError(problem)
 
     @cached_property
@@ -199,7 +196,7 @@ def _refuse_unknown_variables(fields: Mapping[str, Any]) -> None:
     """pydantic-settings passes over a variable that names no field; a typing error must not go unseen."""
     for name in os.environ:
         field = name.upper().removeprefix(ENV_PREFIX).lower()
-        if name.upper().startswith(ENV_PREFIX) and field.partition("__")[0] not in fields:
+        if name.upper().startswith(ENV_PREFIX) and field not in fields:
             raise SettingsError(
                 f"{ENV_PREFIX}{field.upper()}: there is no such setting; unset it, or mend its name"
             )

@@ -38,9 +38,7 @@ def find_authorization(scope: Scope, places: Places) -> bytes | None:
 
 def hide_subprotocol(scope: Scope) -> None:
     """Take the credential out of what a WebSocket offers, so that the app can neither see nor echo it."""
-    offered = scope.get("subprotocols") or []
-    if _SUBPROTOCOL not in offered:
-        return
+    offered = scope["subprotocols"]
     at = offered.index(_SUBPROTOCOL)
     kept = [*offered[: at + 1], *offered[at + 2 :]]
     scope["subprotocols"] = kept

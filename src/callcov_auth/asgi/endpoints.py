@@ -1,6 +1,7 @@
 """The routes of the contract's §1, thin: read, call a service, answer."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from starlette.routing import Route
 
 from callcov_auth.asgi.answers import Answer, CreatedKey, Done, ListedKey, ListedKeys, Me, Tokens
 from callcov_auth.asgi.gate import Gate
-from callcov_auth.asgi.refusals import refusal_of
+from callcov_auth.asgi.refusals import refusal_of, response_of
 from callcov_auth.auth import Auth
 from callcov_auth.errors import (
     BodyTooLarge,
@@ -152,10 +153,7 @@ def handler_of(endpoint: Endpoint, auth: Auth) -> Callable[[Request], Awaitable[
         except ClientDisconnect:
             raise
         except Exception as error:
-            refusal = refusal_of(error, request.scope, auth.settings)
-            response = Response(refusal.body, refusal.status)
-            response.raw_headers = refusal.headers
-            return response
+            return response_of(refusal_of(error, request.scope, auth.settings))
         headers = {"cache-control": "no-store"} if answer.is_secret else None
         return Response(answer.model_dump_json(), endpoint.status, headers, "application/json")
 
@@ -223,8 +221,9 @@ async def _body(request: Request) -> bytes:
     if declared.isdecimal() and int(declared[:16]) > MAX_BODY_BYTES:
         raise BodyTooLarge()
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise BodyTooLarge()
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise BodyTooLarge()
     return bytes(body)

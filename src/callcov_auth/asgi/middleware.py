@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from starlette.applications import Starlette
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from callcov_auth.asgi.credentials import hide_subprotocol, offers_bearer
 from callcov_auth.asgi.gate import Gate
 from callcov_auth.asgi.guards import principal_in_context
 from callcov_auth.asgi.lifespan import run_lifespan
-from callcov_auth.asgi.refusals import close, refuse
+from callcov_auth.asgi.refusals import close, refusal_of, refuse, response_of
 from callcov_auth.auth import Auth
 from callcov_auth.errors import AuthError
 from callcov_auth.principal import Principal
@@ -33,6 +36,9 @@ class AuthMiddleware:
         self.app = app
         self.auth = auth or Auth(settings or AuthSettings())
         self._gate = Gate(self.auth)
+        if isinstance(app, Starlette):
+            # Wrapped whole, it would answer what its endpoints raise with a bare 500 before we hear of it.
+            app.add_exception_handler(AuthError, self._answer_inside)  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -60,7 +66,13 @@ class AuthMiddleware:
         finally:
             principal_in_context.reset(token)
 
-    async def _refuse_late(self, error: AuthError, scope: Scope, send: Send) -> None:
+    async def _answer_inside(self, connection: Any, error: Exception) -> Response | None:
+        if isinstance(connection, WebSocket):
+            await self._refuse_late(error, connection.scope, connection.send)
+            return None
+        return response_of(refusal_of(error, connection.scope, self.auth.settings))
+
+    async def _refuse_late(self, error: Exception, scope: Scope, send: Send) -> None:
         """Answer an AuthError that an endpoint raised.
 
         Whether it has begun to answer is not watched, which would cost every request a wrapped ``send``: a

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.responses import Response
 from starlette.types import Scope, Send
 
 from callcov_auth.asgi.headers import header_values
@@ -72,6 +73,13 @@ def refusal_of(error: Exception, scope: Scope, settings: AuthSettings) -> Refusa
     )
     emit(event)
     return render(error, request_id, settings)
+
+
+def response_of(refusal: Refusal) -> Response:
+    """Return ``refusal`` as Starlette's own kind of answer."""
+    response = Response(refusal.body, refusal.status)
+    response.raw_headers = refusal.headers
+    return response
 
 
 async def refuse(error: Exception, scope: Scope, send: Send, settings: AuthSettings) -> None:

@@ -5,7 +5,7 @@ The promise: a revoked credential is refused at once in the process that revoked
 not trusted, and each request asks the store itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from anyio import Lock
 
@@ -62,11 +62,17 @@ class Feed:
         except AuthUnavailable as error:
             self._mark_lost(error.reason)
             return
-        for change in changes:
-            self._cache.forget(change)
+        self._apply(changes)
         intervals = TRUSTED_INTERVALS if self.in_background else 1
         self.trusted_until = asked_at + intervals * self._interval
         self._mark_restored()
+
+    def _apply(self, changes: Sequence[Change] | None) -> None:
+        if changes is None:
+            self._cache.clear()
+            return
+        for change in changes:
+            self._cache.forget(change)
 
     def _mark_lost(self, reason: str) -> None:
         if not self._lost:

@@ -59,7 +59,8 @@ class PrincipalCache:
 
     def clear(self) -> None:
         self.version += 1
-        self._entries.clear()
+        # A new one, because cachetools' own clear passes the index by.
+        self._entries = _IndexedLRU(int(self._entries.maxsize))
 
 
 class _IndexedLRU(LRUCache[bytes, Entry]):

@@ -158,8 +158,11 @@ class Store(Protocol):
 
     async def revoke_session(self, session_id: str, *, at: float) -> None: ...
 
-    async def changes_after(self, cursor: int | None) -> tuple[int, Sequence[Change]]:
-        """Return the newest cursor and what changed after ``cursor``; None asks for the cursor alone."""
+    async def changes_after(self, cursor: int | None) -> tuple[int, Sequence[Change] | None]:
+        """Return the newest cursor and what changed after ``cursor``; None asks for the cursor alone.
+
+        None in the place of the changes says that there are too many: everything may have changed.
+        """
         ...
 
 

@@ -4,6 +4,7 @@ Reads run in autocommit, writes in one transaction that takes the write lock as 
 each of the two a lane of its own, so that no lookup waits for a write to reach the disk.
 """
 
+import sqlite3
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -39,8 +40,10 @@ T = TypeVar("T")
 
 # How long a write waits for another process to give the lock back, in milliseconds.
 BUSY_TIMEOUT_MS = 5000
-# The most that one poll of the feed reads.
-MAX_CHANGES = 10_000
+# The most that one poll of the feed reads; past it a cache is emptied rather than picked through.
+MAX_CHANGES = 1000
+# How long a change is told, in seconds: far beyond the longest life of a cached principal (cache_ttl).
+CHANGES_KEPT = 86400
 
 # Built once: making a statement costs more than sending it.
 _KEY_BY_DIGEST = (
@@ -57,7 +60,7 @@ _CHANGES = (
     select(revocations.c.id, revocations.c.target, revocations.c.target_id)
     .where(revocations.c.id > bindparam("cursor"))
     .order_by(revocations.c.id)
-    .limit(MAX_CHANGES)
+    .limit(MAX_CHANGES + 1)
 )
 
 
@@ -206,11 +209,13 @@ class SqlStore:
 
         await self._write(work)
 
-    async def changes_after(self, cursor: int | None) -> tuple[int, Sequence[Change]]:
-        def work(connection: Connection) -> tuple[int, Sequence[Change]]:
+    async def changes_after(self, cursor: int | None) -> tuple[int, Sequence[Change] | None]:
+        def work(connection: Connection) -> tuple[int, Sequence[Change] | None]:
             if cursor is None:
                 return connection.execute(_NEWEST_CHANGE).scalar_one(), []
             rows = connection.execute(_CHANGES, {"cursor": cursor}).all()
+            if len(rows) > MAX_CHANGES:
+                return connection.execute(_NEWEST_CHANGE).scalar_one(), None
             return (rows[-1].id if rows else cursor), [Change(row.target, row.target_id) for row in rows]
 
         return await self._read(work)
@@ -246,7 +251,7 @@ def _guarded(hop: Callable[[], T]) -> T:
         return hop()
     except IntegrityError:
         refusal: Conflict | AuthUnavailable = Conflict(reason="integrity_error")
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         refusal = AuthUnavailable(reason=f"store_{type(cause).__name__}")
     raise refusal
@@ -302,6 +307,7 @@ def _revoke_sessions_of(connection: Connection, user_id: str, at: float) -> bool
 
 
 def _tell(connection: Connection, target: Target, target_id: str, at: float) -> bool:
+    connection.execute(delete(revocations).where(revocations.c.at < at - CHANGES_KEPT))
     connection.execute(insert(revocations), [{"target": target, "target_id": target_id, "at": at}])
     return True
 

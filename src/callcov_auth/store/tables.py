@@ -71,6 +71,6 @@ revocations = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("target", String(8), nullable=False),
     Column("target_id", String(64), nullable=False),
-    Column("at", Double, nullable=False),
+    Column("at", Double, nullable=False, index=True),
     sqlite_autoincrement=True,
 )

@@ -63,6 +63,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_callcov_revocations"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_callcov_revocations_at", "callcov_revocations", ["at"])
 
 
 def downgrade() -> None:
