@@ -1,0 +1,129 @@
+"""The feed: what other processes changed, and how long the cache is trusted without it."""
+
+import pytest
+
+from callcov_auth.cache.feed import Feed
+from callcov_auth.cache.principals import PrincipalCache
+from callcov_auth.errors import AuthUnavailable
+from callcov_auth.principal import Principal
+from callcov_auth.store.protocol import Change
+from tests.support.clock import Clock
+
+pytestmark = pytest.mark.anyio
+
+
+class Changes:
+    """As much of a store as the feed reads."""
+
+    def __init__(self) -> None:
+        self.rows: list[Change] = []
+        self.fails = False
+        self.too_many = False
+        self.polls = 0
+
+    async def changes_after(self, cursor: int | None) -> tuple[int, list[Change] | None]:
+        self.polls += 1
+        if self.fails:
+            raise AuthUnavailable(reason="store_OperationalError")
+        if self.too_many:
+            return len(self.rows), None
+        return len(self.rows), [] if cursor is None else self.rows[cursor:]
+
+
+@pytest.fixture
+def store() -> Changes:
+    return Changes()
+
+
+@pytest.fixture
+def cache() -> PrincipalCache:
+    cache = PrincipalCache(8)
+    caller = Principal(subject="u", issuer="callcov", kind="api_key", key_id="k")
+    cache.put(b"h", caller, float("inf"), version=cache.version)
+    return cache
+
+
+@pytest.fixture
+def feed(store: Changes, cache: PrincipalCache, clock: Clock) -> Feed:
+    return Feed(store, cache, interval=2.0, timer=clock)  # type: ignore[arg-type]
+
+
+async def test_nothing_is_trusted_before_the_first_poll(feed: Feed, clock: Clock) -> None:
+    assert not feed.trusts_cache(clock())
+    await feed.poll()
+    assert feed.trusts_cache(clock())
+
+
+async def test_changes_of_before_the_first_poll_are_not_applied(
+    feed: Feed, store: Changes, cache: PrincipalCache
+) -> None:
+    store.rows.append(Change("key", "k"))
+    await feed.poll()
+    await feed.poll()
+    assert cache.get(b"h", 0) is not None
+
+
+async def test_each_change_is_applied_once(feed: Feed, store: Changes, cache: PrincipalCache) -> None:
+    await feed.poll()
+    store.rows.append(Change("key", "k"))
+    await feed.poll()
+    assert cache.get(b"h", 0) is None
+    version = cache.version
+    await feed.poll()
+    assert cache.version == version
+
+
+async def test_more_changes_than_can_be_told_empty_the_cache(
+    feed: Feed, store: Changes, cache: PrincipalCache, clock: Clock
+) -> None:
+    store.too_many = True
+    await feed.poll()
+    assert len(cache) == 0
+    assert feed.trusts_cache(clock())
+
+
+async def test_this_process_hears_of_its_own_changes_at_once(feed: Feed, cache: PrincipalCache) -> None:
+    feed.publish(Change("key", "k"))
+    assert cache.get(b"h", 0) is None
+
+
+@pytest.mark.parametrize(("in_background", "trusted"), [(True, 6.0), (False, 2.0)])
+async def test_trust_lasts_three_intervals_where_a_task_polls_and_one_where_none_does(
+    feed: Feed, clock: Clock, in_background: bool, trusted: float
+) -> None:
+    feed.in_background = in_background
+    await feed.poll()
+    clock.advance(trusted - 0.01)
+    assert feed.trusts_cache(clock())
+    clock.advance(0.01)
+    assert not feed.trusts_cache(clock())
+
+
+async def test_a_failed_poll_lets_trust_run_out_and_is_told_once(
+    feed: Feed, store: Changes, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "callcov_auth")
+    feed.in_background = True
+    await feed.poll()
+    store.fails = True
+    for _ in range(3):
+        clock.advance(2)
+        await feed.poll()
+    assert not feed.trusts_cache(clock())
+    store.fails = False
+    for _ in range(2):
+        await feed.poll()
+    assert feed.trusts_cache(clock())
+    names = [record.getMessage().split()[0] for record in caplog.records]
+    assert names == ["feed_lost", "feed_restored"]
+
+
+async def test_catching_up_polls_only_when_trust_has_run_out(
+    feed: Feed, store: Changes, clock: Clock
+) -> None:
+    assert await feed.catch_up()
+    assert not await feed.catch_up()
+    assert store.polls == 1
+    clock.advance(2)
+    assert await feed.catch_up()
+    assert store.polls == 2
