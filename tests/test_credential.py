@@ -1,4 +1,4 @@
-"""Contract §3: the Authorization value, by examples and by whatever Hypothesis finds."""
+"""The Authorization value, by examples and by whatever Hypothesis finds."""
 
 import pytest
 from hypothesis import example, given

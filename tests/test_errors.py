@@ -1,4 +1,4 @@
-"""Contract §2: the refusal table and its two ready forms."""
+"""The refusal table and its two ready forms."""
 
 import pytest
 
@@ -34,7 +34,7 @@ TABLE = {
 }
 
 
-def test_the_classes_are_the_contracts_table() -> None:
+def test_the_classes_are_the_table() -> None:
     assert {refusal.code: (refusal.status, refusal.challenge) for refusal in REFUSALS} == TABLE
     assert set(REFUSALS) == set(AuthError.__subclasses__())
 

@@ -1,4 +1,4 @@
-"""Contract §4 and §5: scopes, and a principal that nothing can widen."""
+"""Scopes, and a principal that nothing can widen."""
 
 import dataclasses
 from typing import Any

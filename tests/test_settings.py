@@ -1,4 +1,4 @@
-"""Contract §7: what stops a start, and that it never shows a value."""
+"""What stops a start, and that it never shows a value."""
 
 import secrets
 from pathlib import Path
@@ -44,7 +44,7 @@ DEFAULTS = {
 }
 
 
-def test_the_defaults_are_the_contracts() -> None:
+def test_the_defaults() -> None:
     settings = AuthSettings(secret=STRONG)
     assert {name: getattr(settings, name) for name in DEFAULTS} == DEFAULTS
     assert settings.database_url.get_secret_value() == "sqlite:///callcov_auth.db"

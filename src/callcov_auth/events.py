@@ -1,7 +1,7 @@
 """What happened, as frozen records, and the sink that logs them.
 
 No field ever holds a credential: ids, codes and reasons name everything. An event is work beside the
-answer, so a sink that fails is logged and changes nothing (design rule 7).
+answer, so a sink that fails is logged and changes nothing.
 """
 
 import logging

@@ -90,7 +90,7 @@ class Principal:
         object.__setattr__(self, "credentials", Credentials(granted))
 
     def has(self, *scopes: str) -> bool:
-        """Whether every one of ``scopes`` is granted (contract §4)."""
+        """Whether every one of ``scopes`` is granted, by itself or by a wildcard."""
         return all(grants(self.scopes, scope) for scope in scopes)
 
     @property

@@ -93,7 +93,7 @@ HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
 
 
 class AuthSettings(BaseSettings):
-    """Every setting of the contract's §7. Times are in seconds."""
+    """Every setting of the package. Times are in seconds."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,

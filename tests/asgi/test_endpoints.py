@@ -1,4 +1,4 @@
-"""The routes of the contract's §1, behind the middleware and without it."""
+"""The package's own routes, behind the middleware and without it."""
 
 import re
 from typing import Any

@@ -61,10 +61,10 @@ def test_only_optional_paths_forgive_a_bad_credential() -> None:
     ("path", "root", "in_app"),
     [
         ("/a", "", "/a"),
-        ("/root/a", "/root", "/a"),
-        ("/root", "/root", ""),
-        ("/rooted/a", "/root", "/rooted/a"),
-        ("/a", "/root", "/a"),
+        ("/mount/a", "/mount", "/a"),
+        ("/mount", "/mount", ""),
+        ("/mounted/a", "/mount", "/mounted/a"),
+        ("/a", "/mount", "/a"),
     ],
 )
 def test_the_path_below_the_root(path: str, root: str, in_app: str) -> None:

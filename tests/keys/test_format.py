@@ -1,4 +1,4 @@
-"""Contract §3: the grammar of a key, minting, the MAC."""
+"""The grammar of a key, minting, the MAC."""
 
 import re
 import secrets

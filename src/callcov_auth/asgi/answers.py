@@ -1,4 +1,4 @@
-"""What the endpoints answer (contract §1). Secrets become text here, on their way out, and nowhere else."""
+"""What the endpoints answer. Secrets become text here, on their way out, and nowhere else."""
 
 from collections.abc import Collection
 from datetime import UTC, datetime

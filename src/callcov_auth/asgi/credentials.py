@@ -1,4 +1,4 @@
-"""Where a request may carry its credential: in one place, once (contract §3)."""
+"""Where a request may carry its credential: in one place, once."""
 
 from dataclasses import dataclass, field
 

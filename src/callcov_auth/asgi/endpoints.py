@@ -1,4 +1,4 @@
-"""The routes of the contract's §1, thin: read, call a service, answer."""
+"""The package's own routes, thin: read, call a service, answer."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -44,7 +44,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A row of §1. ``needs_token`` is false for the routes that are open."""
+    """One route. ``needs_token`` is false for the routes that are open."""
 
     method: str
     path: str
@@ -126,7 +126,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
 
 def auth_routes(auth: Auth) -> list[Route]:
-    """Return the routes of §1 for a Starlette app; a trailing slash is optional on each.
+    """Return the routes for a Starlette app; a trailing slash is optional on each.
 
     They guard themselves where AuthMiddleware is not mounted around them.
     """

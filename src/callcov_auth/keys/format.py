@@ -1,4 +1,4 @@
-"""The grammar of an API key (contract §3), minting, and the MAC that refuses a forged key offline.
+"""The grammar of an API key, minting, and the MAC that refuses a forged key offline.
 
     sk_(live|test)_[segment_]TAIL
 

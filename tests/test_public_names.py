@@ -1,0 +1,224 @@
+"""The names that other programs import. A change here breaks them."""
+
+import inspect
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import pytest
+from fastapi import FastAPI
+from starlette.routing import BaseRoute, Route
+
+import callcov_auth
+from callcov_auth import (
+    ANONYMOUS,
+    Auth,
+    AuthError,
+    AuthMiddleware,
+    Principal,
+    auth_routes,
+    current_principal,
+    requires,
+)
+from callcov_auth.errors import problem_details
+from callcov_auth.fastapi import router
+from tests.support.settings import make_settings
+
+NAMES = {
+    "ANONYMOUS",
+    "Auth",
+    "AuthError",
+    "AuthMiddleware",
+    "AuthSettings",
+    "Principal",
+    "__version__",
+    "auth_routes",
+    "current_principal",
+    "requires",
+}
+
+CODES = {
+    "missing_token",
+    "invalid_token",
+    "token_expired",
+    "token_revoked",
+    "invalid_credentials",
+    "insufficient_permissions",
+    "https_required",
+    "not_found",
+    "conflict",
+    "key_limit_reached",
+    "malformed_json",
+    "body_too_large",
+    "validation_error",
+    "rate_limited",
+    "auth_unavailable",
+    "internal_error",
+}
+
+ROUTES = {
+    ("POST", "/api/v1/auth/login"),
+    ("POST", "/api/v1/auth/refresh"),
+    ("POST", "/api/v1/auth/logout"),
+    ("POST", "/api/v1/api-keys/"),
+    ("GET", "/api/v1/api-keys/"),
+    ("GET", "/api/v1/api-keys/{key_id}"),
+    ("DELETE", "/api/v1/api-keys/{key_id}"),
+    ("POST", "/api/v1/api-keys/{key_id}/rotate"),
+    ("GET", "/api/v1/users/me"),
+}
+
+AUTH_METHODS = {
+    "authenticate": "(authorization)",
+    "open": "()",
+    "aclose": "()",
+}
+
+SERVICE_METHODS = {
+    "keys.create": "(owner, *, name, limit=None, **fields)",
+    "keys.list": "(owner=None, **fields)",
+    "keys.get": "(key_id, *, owner=None)",
+    "keys.revoke": "(key_id, *, owner=None)",
+    "keys.rotate": "(key_id, *, owner=None, grace_seconds=86400)",
+    "keys.import_digest": "(owner, digest, *, name, **fields)",
+    "users.create": "(email, password, *, scopes=())",
+    "users.get": "(user_id)",
+    "users.by_email": "(email)",
+    "users.list": "()",
+    "users.set_password": "(user_id, password)",
+    "users.set_scopes": "(user_id, scopes)",
+    "users.disable": "(user_id)",
+    "tokens.login": "(email, password)",
+    "tokens.refresh": "(refresh_token)",
+    "tokens.logout": "(refresh_token=None, *, session_id=None)",
+    "tokens.issue": "(subject, *, scopes=())",
+}
+
+PRINCIPAL_NAMES = {
+    "subject",
+    "issuer",
+    "kind",
+    "scopes",
+    "environment",
+    "segment",
+    "key_id",
+    "session_id",
+    "expires_at",
+    "claims",
+    "has",
+    "is_authenticated",
+    "display_name",
+    "identity",
+}
+
+# What a program that only imports the package does not pay for.
+HEAVY = ("sqlalchemy", "alembic", "uvicorn", "fastapi", "argon2", "cryptography")
+
+
+def shape(function: Callable[..., object]) -> str:
+    """The parameters of ``function`` without their types."""
+    parameters = inspect.signature(function).parameters.values()
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]
+    return str(inspect.Signature(bare))
+
+
+def endpoints(routes: Iterable[BaseRoute]) -> Counter[tuple[str, str]]:
+    """Each method with each path; HEAD comes with every GET."""
+    return Counter(
+        (method, route.path)
+        for route in routes
+        if isinstance(route, Route)
+        for method in (route.methods or ()) - {"HEAD"}
+    )
+
+
+def with_either_ending(pairs: Iterable[tuple[str, str]]) -> Counter[tuple[str, str]]:
+    return Counter((method, path.rstrip("/") + slash) for method, path in pairs for slash in ("", "/"))
+
+
+@pytest.fixture
+def closed_auth() -> Auth:
+    return Auth(make_settings())
+
+
+def method_of(auth: Auth, name: str) -> Callable[..., object]:
+    service, _, method = name.rpartition(".")
+    found: Callable[..., object] = getattr(getattr(auth, service) if service else auth, method)
+    return found
+
+
+def test_the_package_names_exactly_these() -> None:
+    assert set(callcov_auth.__all__) == NAMES
+    assert len(callcov_auth.__all__) == len(NAMES)
+    assert dir(callcov_auth) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_each_name_can_be_used(name: str) -> None:
+    assert getattr(callcov_auth, name) is not None
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Authentication'"):
+        _ = callcov_auth.Authentication
+
+
+def test_auth_is_built_from_settings_a_store_and_a_clock() -> None:
+    assert shape(Auth) == "(settings, *, store=None, clock=None)"
+
+
+def test_the_middleware_takes_settings_or_an_auth() -> None:
+    assert shape(AuthMiddleware) == "(app, *, settings=None, auth=None)"
+
+
+@pytest.mark.parametrize(("name", "parameters"), {**AUTH_METHODS, **SERVICE_METHODS}.items())
+def test_a_method_takes_these_parameters(closed_auth: Auth, name: str, parameters: str) -> None:
+    method = method_of(closed_auth, name)
+    assert inspect.iscoroutinefunction(method)
+    assert shape(method) == parameters
+
+
+def test_auth_is_an_async_context_manager(closed_auth: Auth) -> None:
+    assert inspect.iscoroutinefunction(closed_auth.__aenter__)
+    assert inspect.iscoroutinefunction(closed_auth.__aexit__)
+
+
+def test_guards_take_scopes_and_nothing() -> None:
+    assert shape(requires) == "(*scopes)"
+    assert shape(current_principal) == "()"
+
+
+def test_a_principal_tells_these() -> None:
+    assert {name for name in dir(Principal) if not name.startswith("_")} - {"credentials"} == PRINCIPAL_NAMES
+    assert ANONYMOUS.kind == "anonymous"
+
+
+def test_each_refusal_code_has_one_class() -> None:
+    ours = [error for error in AuthError.__subclasses__() if error.__module__ == "callcov_auth.errors"]
+    assert Counter(error.code for error in ours) == Counter(CODES)
+
+
+def test_a_form_for_refusals_takes_the_error_and_the_request_id() -> None:
+    assert shape(problem_details) == "(error, request_id)"
+
+
+def test_the_starlette_routes_are_exactly_these(closed_auth: Auth) -> None:
+    assert endpoints(auth_routes(closed_auth)) == with_either_ending(ROUTES)
+
+
+def test_the_fastapi_router_has_the_same(closed_auth: Auth) -> None:
+    assert endpoints(router(closed_auth).routes) == with_either_ending(ROUTES)
+
+
+def test_openapi_shows_each_path_once_as_it_is_written(closed_auth: Auth) -> None:
+    app = FastAPI()
+    app.include_router(router(closed_auth))
+    shown = {(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods}
+    assert shown == ROUTES
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    program = f"import sys, callcov_auth; print([name for name in {HEAVY!r} if name in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
