@@ -1,0 +1,85 @@
+"""A FastAPI app that looks like CallCov's API, with one made-up analysis."""
+
+from typing import Any
+from uuid import uuid4
+
+from fastapi import APIRouter, FastAPI, WebSocket
+from pydantic import BaseModel
+
+from callcov_auth import Auth, AuthMiddleware, current_principal, requires
+from callcov_auth.fastapi import router
+
+ANALYSES = ({"id": "an_7f3c", "call": "call_2041", "sentiment": "positive", "coverage": 0.92},)
+
+
+class NewAnalysis(BaseModel):
+    call: str
+
+
+class Caller(BaseModel):
+    """Whom the middleware found behind the request."""
+
+    subject: str
+    kind: str
+    environment: str | None
+    segment: str | None
+
+
+class Analyses(BaseModel):
+    analyses: list[dict[str, Any]]
+    asked_by: Caller
+
+
+class Queued(BaseModel):
+    id: str
+    call: str
+    status: str
+
+
+def demo_app(auth: Auth) -> FastAPI:
+    """Return the app, guarded by ``auth``; what is open without a credential is up to its settings."""
+    # No redirects, for a client that follows one may send its credential again.
+    app = FastAPI(title="CallCov demo", redirect_slashes=False)
+    app.include_router(router(auth))
+    app.include_router(_analysis, prefix=f"{auth.settings.api_prefix}/analysis", tags=["analysis"])
+    app.add_api_route("/health", health, tags=["health"])
+    app.add_middleware(AuthMiddleware, auth=auth)
+    return app
+
+
+async def health() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+_analysis = APIRouter()
+
+
+@_analysis.get("/")
+@requires("analysis:read")
+async def list_analyses() -> Analyses:
+    return _analyses()
+
+
+@_analysis.post("/", status_code=202)
+@requires("analysis:write")
+async def start_analysis(wanted: NewAnalysis) -> Queued:
+    return Queued(id=f"an_{uuid4().hex[:8]}", call=wanted.call, status="queued")
+
+
+@_analysis.websocket("/live")
+@requires("analysis:read")
+async def live(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text(_analyses().model_dump_json())
+    await websocket.close()
+
+
+def _analyses() -> Analyses:
+    principal = current_principal()
+    caller = Caller(
+        subject=principal.subject,
+        kind=principal.kind,
+        environment=principal.environment,
+        segment=principal.segment,
+    )
+    return Analyses(analyses=list(ANALYSES), asked_by=caller)
