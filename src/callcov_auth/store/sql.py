@@ -174,6 +174,8 @@ class SqlStore:
         await self._write(work)
 
     async def touch_keys(self, last_used: Mapping[str, float]) -> None:
+        if not last_used:
+            return
         later = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < bindparam("used_at"))
         statement = (
             update(api_keys)

@@ -1,0 +1,21 @@
+"""All commands in their places."""
+
+from callcov_auth.cli import keys, tokens, users
+from callcov_auth.cli.commands import Command, Commands, noun
+from callcov_auth.cli.demo import demo
+from callcov_auth.cli.doctor import doctor
+from callcov_auth.cli.init import init
+from callcov_auth.cli.serve import serve
+
+app = noun("CallCov's authentication: set it up, look after it, serve it.", cls=Commands)
+
+for command in (init, doctor, demo, serve):
+    app.command(cls=Command)(command)
+app.add_typer(users.app, name="users")
+app.add_typer(keys.app, name="keys")
+app.add_typer(tokens.app, name="tokens")
+
+
+def main() -> None:
+    """Run the command line and end the process: 0 done, 1 refused or a finding, 2 cannot be used so."""
+    app(prog_name="callcov-auth")

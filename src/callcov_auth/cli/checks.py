@@ -1,0 +1,139 @@
+"""What ``callcov-auth doctor`` looks at. Nothing here writes, and a missing database stays missing."""
+
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from callcov_auth.asgi.answers import rfc3339
+from callcov_auth.auth import Auth
+from callcov_auth.cli.errors import settings_problems
+from callcov_auth.cli.init import ENV_FILE
+from callcov_auth.cli.keys import every_key
+from callcov_auth.errors import AuthUnavailable
+from callcov_auth.keys.service import DAY
+from callcov_auth.settings import AuthSettings, SettingsError
+from callcov_auth.store.protocol import Key, SchemaError
+
+# A clock outside of these years is a dead battery or a typing error.
+PLAUSIBLE = (datetime(2025, 1, 1, tzinfo=UTC).timestamp(), datetime(2100, 1, 1, tzinfo=UTC).timestamp())
+# The longest grace of a rotation: a key that ends within it needs none.
+ENDING = 30 * DAY
+MAX_NAMED = 5
+
+_SET_CLOCK = "set the clock, and keep it right with NTP: tokens are refused by it"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong, and the one thing to do about it."""
+
+    check: str
+    problem: str
+    cure: str
+
+
+async def examine() -> list[Finding]:
+    """Return everything that is wrong with this installation, from the environment and ``.env``."""
+    here = [*_env_file(ENV_FILE), *_clock(time.time())]
+    try:
+        settings = AuthSettings()
+    except SettingsError as error:
+        return [*here, *(Finding("settings", *problem) for problem in settings_problems(error))]
+    return [*here, *_https(settings), *await _database(settings)]
+
+
+def _env_file(path: Path) -> Iterator[Finding]:
+    if not path.is_file():
+        return
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield Finding(
+            "secret", f"{path} is open to others on this machine (mode {mode:04o})", f"chmod 600 {path}"
+        )
+
+
+def _clock(now: float) -> Iterator[Finding]:
+    earliest, latest = PLAUSIBLE
+    if not earliest <= now <= latest:
+        yield Finding(
+            "clock", f"it is not {datetime.fromtimestamp(now, UTC):%Y}, as the clock says", _SET_CLOCK
+        )
+
+
+def _https(settings: AuthSettings) -> Iterator[Finding]:
+    if not settings.require_https:
+        yield Finding(
+            "https",
+            "CALLCOV_AUTH_REQUIRE_HTTPS is off, so credentials may cross networks for all to read",
+            "set it to true; where a proxy ends TLS, name it in CALLCOV_AUTH_TRUSTED_PROXIES",
+        )
+
+
+async def _database(settings: AuthSettings) -> list[Finding]:
+    missing = _missing(settings)
+    if missing is not None:
+        return [missing]
+    try:
+        async with Auth(settings.replace(auto_migrate=False)) as auth:
+            return [*await _clock_behind(auth), *await _keys_due(auth)]
+    except SchemaError as error:
+        problem, _, cure = str(error).rpartition(": ")
+        return [Finding("database", problem, cure)]
+    except AuthUnavailable as error:
+        return [
+            Finding(
+                "database",
+                f"it cannot be used ({error.reason})",
+                "check CALLCOV_AUTH_DATABASE_URL, and that its file and folder can be read and written",
+            )
+        ]
+
+
+def _missing(settings: AuthSettings) -> Finding | None:
+    """SQLite makes a file that is missing and fills one that is empty, so both are found before it does."""
+    name = make_url(settings.database_url.get_secret_value()).database
+    if name in (None, "", ":memory:"):
+        return Finding(
+            "database",
+            "it is in memory, so users and keys are gone when the process ends",
+            "set CALLCOV_AUTH_DATABASE_URL=sqlite:///callcov_auth.db",
+        )
+    path = Path(name)
+    if path.exists() and path.stat().st_size > 0:
+        return None
+    return Finding(
+        "database",
+        "there is none yet where CALLCOV_AUTH_DATABASE_URL says",
+        "see that the address and the current folder are right; 'callcov-auth users add' creates it",
+    )
+
+
+async def _clock_behind(auth: Auth) -> list[Finding]:
+    page = await auth.keys.list(include_expired=True, limit=1)
+    times = [key.created_at for key in page.keys] + [user.created_at for user in await auth.users.list()]
+    newest = max(times, default=0.0)
+    if newest <= auth.now:
+        return []
+    problem = f"the clock says {rfc3339(auth.now)}, and the database holds what was made at {rfc3339(newest)}"
+    return [Finding("clock", problem, _SET_CLOCK)]
+
+
+async def _keys_due(auth: Auth) -> list[Finding]:
+    due = [key for key in await every_key(auth, None, include_expired=False) if _is_due(key, auth)]
+    if not due:
+        return []
+    named = ", ".join(key.id for key in due[:MAX_NAMED]) + (", …" if len(due) > MAX_NAMED else "")
+    problem = f"{len(due)} in use for {auth.settings.rotation_days} days or longer: {named}"
+    return [
+        Finding("keys", problem, "'callcov-auth keys rotate KEY_ID' for each; 'keys list' shows rotation_due")
+    ]
+
+
+def _is_due(key: Key, auth: Auth) -> bool:
+    ending = key.expires_at is not None and key.expires_at <= auth.now + ENDING
+    return not ending and auth.now - key.created_at >= auth.settings.rotation_days * DAY

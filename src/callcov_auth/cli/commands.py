@@ -1,0 +1,56 @@
+"""What every command is made of. Nothing here or in the nouns loads the rooms before a command runs."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from callcov_auth.cli.errors import explained
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Scopes = Annotated[
+    list[str] | None, typer.Option("--scope", metavar="SCOPE", help="A scope; give it again for more.")
+]
+
+
+class Command(TyperCommand):
+    """Refuses an argument too many without showing it: it may be a password typed in the wrong place."""
+
+    allow_extra_args = True
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        if rest:
+            ctx.fail(
+                "There is an argument too many. Passwords and tokens are never arguments: "
+                "they are asked for, or read from standard input."
+            )
+        return rest
+
+
+class Commands(TyperGroup):
+    """Ends a command that was refused with a clear line in the place of a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            problem = explained(error)
+            if problem is None:
+                raise
+        for line in problem.lines:
+            typer.echo(f"error: {line}", err=True)
+        raise typer.Exit(problem.exit_code)
+
+
+def noun(about: str, *, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
+    """Return an empty group of commands."""
+    return typer.Typer(
+        cls=cls,
+        help=about,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        # They would show local variables, and secrets with them.
+        pretty_exceptions_enable=False,
+    )

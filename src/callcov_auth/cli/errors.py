@@ -1,0 +1,73 @@
+"""What went wrong, as lines with the next thing to do, and the exit code that goes with it.
+
+2: what was typed or set cannot be used. 1: it can, and the answer is no.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from callcov_auth.errors import AuthError
+    from callcov_auth.settings import SettingsError
+
+UNUSABLE = 2
+REFUSED = 1
+
+# By the reason of the refusal.
+_NEXT = {
+    "user_not_found": "'callcov-auth users list' shows them all",
+    "owner_not_found": "'callcov-auth users list' shows who there is, and who is disabled",
+    "email_taken": "change the user with 'users set-password' or 'users set-scopes'",
+    "key_not_found": "'callcov-auth keys list --all' shows them all",
+    "key_ended": "make a new one with 'callcov-auth keys create'",
+    "key_limit_reached": "'callcov-auth keys revoke KEY_ID' ends one",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    lines: Sequence[str]
+    exit_code: int
+
+
+class Unusable(Exception):
+    """The command cannot be run like this; the text says what to do."""
+
+
+def explained(error: Exception) -> Explained | None:
+    """Return what to tell of ``error``; None for one that nobody foresaw."""
+    from callcov_auth.errors import AuthError, ValidationFailed
+    from callcov_auth.settings import SettingsError
+    from callcov_auth.store.protocol import SchemaError
+
+    if isinstance(error, SettingsError):
+        return Explained([f"{problem}; {cure}" for problem, cure in settings_problems(error)], UNUSABLE)
+    if isinstance(error, SchemaError | Unusable):
+        return Explained([str(error)], UNUSABLE)
+    if isinstance(error, ValidationFailed):
+        fields = error.details["fields"]
+        return Explained(
+            [f"{name}: {problem}; give another one" for name, problem in fields.items()], UNUSABLE
+        )
+    return Explained([_refusal(error)], REFUSED) if isinstance(error, AuthError) else None
+
+
+def settings_problems(error: "SettingsError") -> list[tuple[str, str]]:
+    """Return each wrong setting, and its cure."""
+    parted = [line.partition("; ") for line in str(error).splitlines()]
+    return [(problem, cure or "set it right in .env or the environment") for problem, _, cure in parted]
+
+
+def _refusal(error: "AuthError") -> str:
+    lacking = error.details.get("required_scopes")
+    if lacking:
+        given = " ".join(f"--scope {scope}" for scope in lacking)
+        return f"The owner lacks scopes: give them first, with 'callcov-auth users set-scopes', {given}"
+    if error.reason.startswith("store_"):
+        return (
+            f"The database cannot be used ({error.reason}): check CALLCOV_AUTH_DATABASE_URL, "
+            "and that its file and folder can be written"
+        )
+    step = _NEXT.get(error.reason)
+    return f"{error.message}: {step}" if step else f"{error.message} ({error.reason})"

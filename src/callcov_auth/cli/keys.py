@@ -1,0 +1,126 @@
+"""``callcov-auth keys``."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from callcov_auth.cli.commands import Command, Json, Scopes, noun
+from callcov_auth.cli.output import print_json, print_record, print_table
+from callcov_auth.cli.session import with_auth
+
+if TYPE_CHECKING:
+    from callcov_auth.auth import Auth
+    from callcov_auth.keys.service import NewKey
+    from callcov_auth.store.protocol import Key
+
+COLUMNS = (
+    *("id", "owner", "name", "key_prefix", "environment", "segment", "scopes"),
+    *("created_at", "expires_at", "last_used_at", "revoked_at", "rotation_due"),
+)
+
+KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="As 'keys list' shows it.", show_default=False)]
+
+app = noun("API keys, of any user.")
+
+
+@app.command(cls=Command)
+def create(
+    owner: Annotated[
+        str, typer.Argument(metavar="OWNER", help="The user's email or id.", show_default=False)
+    ],
+    name: Annotated[str, typer.Option(help="What the key is for.", show_default=False)],
+    scopes: Scopes = None,
+    environment: Annotated[str, typer.Option(help="live or test.")] = "live",
+    segment: Annotated[str | None, typer.Option(help="Such as dev or staging.")] = None,
+    expires_in_days: Annotated[int | None, typer.Option(help="Without it the key does not end.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key and show it, this once. Without --scope it gets all of its owner's scopes."""
+
+    async def work(auth: "Auth") -> "NewKey":
+        return await auth.keys.create(
+            await _owner_id(auth, owner),
+            name=name,
+            scopes=scopes,
+            environment=environment,
+            segment=segment,
+            expires_in_days=expires_in_days,
+        )
+
+    _print_new(with_auth(work), as_json=as_json)
+
+
+@app.command("list", cls=Command)
+def list_keys(
+    owner: Annotated[str | None, typer.Option(help="One user's, by email or id.")] = None,
+    show_all: Annotated[bool, typer.Option("--all", help="Those that ended, too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the keys that work, the newest first."""
+
+    async def work(auth: "Auth") -> list[dict[str, Any]]:
+        owner_id = None if owner is None else await _owner_id(auth, owner)
+        keys = await every_key(auth, owner_id, include_expired=show_all)
+        return [_record(auth, key) for key in keys]
+
+    records = with_auth(work)
+    if as_json:
+        print_json({"api_keys": records})
+    else:
+        print_table(records, COLUMNS)
+
+
+@app.command(cls=Command)
+def revoke(key_id: KeyId, as_json: Json = False) -> None:
+    """End a key at once. A second time changes nothing."""
+
+    async def work(auth: "Auth") -> dict[str, Any]:
+        await auth.keys.revoke(key_id)
+        return _record(auth, await auth.keys.get(key_id))
+
+    print_record(with_auth(work), as_json=as_json)
+
+
+@app.command(cls=Command)
+def rotate(
+    key_id: KeyId,
+    grace_seconds: Annotated[int, typer.Option(help="How long the old key goes on working.")] = 86400,
+    as_json: Json = False,
+) -> None:
+    """Make a new key like an old one and show it, this once."""
+    new = with_auth(lambda auth: auth.keys.rotate(key_id, grace_seconds=grace_seconds))
+    _print_new(new, as_json=as_json)
+
+
+async def every_key(auth: "Auth", owner: str | None, *, include_expired: bool) -> "list[Key]":
+    """Return all keys of ``owner``, or of everybody, newest first."""
+    from callcov_auth.keys.service import MAX_PAGE
+
+    keys: list[Key] = []
+    cursor: str | None = None
+    while True:
+        page = await auth.keys.list(owner, include_expired=include_expired, limit=MAX_PAGE, cursor=cursor)
+        keys += page.keys
+        cursor = page.cursor
+        if cursor is None:
+            return keys
+
+
+async def _owner_id(auth: "Auth", owner: str) -> str:
+    user = await (auth.users.by_email(owner) if "@" in owner else auth.users.get(owner))
+    return user.id
+
+
+def _record(auth: "Auth", key: "Key") -> dict[str, Any]:
+    from callcov_auth.asgi.answers import ListedKey
+
+    shown = ListedKey.of(key, now=auth.now, rotation_days=auth.settings.rotation_days).model_dump()
+    return {"id": key.id, "owner": key.owner} | shown
+
+
+def _print_new(key: "NewKey", *, as_json: bool) -> None:
+    from callcov_auth.asgi.answers import CreatedKey
+
+    print_record(CreatedKey.of(key).model_dump(), as_json=as_json)
+    if not as_json:
+        typer.echo("Keep api_key where your program finds it: it is not shown again.", err=True)

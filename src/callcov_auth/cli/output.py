@@ -1,0 +1,45 @@
+"""What commands print: JSON for programs, aligned columns for people."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+
+Record = Mapping[str, Any]
+
+
+def print_json(document: Any) -> None:
+    typer.echo(json.dumps(document, indent=2))
+
+
+def print_record(record: Record, *, as_json: bool) -> None:
+    """Print one thing."""
+    if as_json:
+        print_json(record)
+        return
+    width = max(len(name) for name in record)
+    for name, value in record.items():
+        typer.echo(f"{name:<{width}}  {_cell(value)}")
+
+
+def print_table(records: Sequence[Record], columns: Sequence[str]) -> None:
+    """Print ``columns`` of many things, under a line of their names."""
+    rows = [list(columns), *([_cell(record[column]) for column in columns] for record in records)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(columns))]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo(line.rstrip())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(value) or "-"
+    return "-" if value is None else _harmless(str(value))
+
+
+def _harmless(text: str) -> str:
+    """Escape what would steer the terminal: some of it was written by strangers."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -1,0 +1,74 @@
+"""``callcov-auth users``."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from callcov_auth.cli.asking import ask_new_password
+from callcov_auth.cli.commands import Command, Json, Scopes, noun
+from callcov_auth.cli.output import print_json, print_record, print_table
+from callcov_auth.cli.session import with_auth
+
+if TYPE_CHECKING:
+    from callcov_auth.auth import Auth
+    from callcov_auth.store.protocol import User
+
+Email = Annotated[str, typer.Argument(metavar="EMAIL", show_default=False)]
+
+app = noun("Users: who may log in, and what each may do.")
+
+
+@app.command(cls=Command)
+def add(email: Email, scopes: Scopes = None, as_json: Json = False) -> None:
+    """Add a user. The password is asked for, or is the first line of standard input."""
+    password = ask_new_password()
+    user = with_auth(lambda auth: auth.users.create(email, password, scopes=scopes or ()))
+    print_record(_record(user), as_json=as_json)
+
+
+@app.command("list", cls=Command)
+def list_users(as_json: Json = False) -> None:
+    """List all users, the oldest first."""
+    records = [_record(user) for user in with_auth(lambda auth: auth.users.list())]
+    if as_json:
+        print_json({"users": records})
+    else:
+        print_table(records, ["id", "email", "scopes", "created_at", "disabled_at"])
+
+
+@app.command(cls=Command)
+def disable(email: Email, as_json: Json = False) -> None:
+    """Refuse a user's password, keys and sessions from now on."""
+    print_record(_changed(email, lambda auth, user_id: auth.users.disable(user_id)), as_json=as_json)
+
+
+@app.command(cls=Command)
+def set_password(email: Email, as_json: Json = False) -> None:
+    """Set a new password, asked for or read as for 'add', and log the user out everywhere."""
+    password = ask_new_password()
+    record = _changed(email, lambda auth, user_id: auth.users.set_password(user_id, password))
+    print_record(record, as_json=as_json)
+
+
+@app.command(cls=Command)
+def set_scopes(email: Email, scopes: Scopes = None, as_json: Json = False) -> None:
+    """Set what a user may do, in the place of what it was; without --scope, nothing."""
+    record = _changed(email, lambda auth, user_id: auth.users.set_scopes(user_id, scopes or ()))
+    print_record(record, as_json=as_json)
+
+
+def _changed(email: str, change: "Callable[[Auth, str], Awaitable[None]]") -> dict[str, Any]:
+    async def work(auth: "Auth") -> "User":
+        user = await auth.users.by_email(email)
+        await change(auth, user.id)
+        return await auth.users.get(user.id)
+
+    return _record(with_auth(work))
+
+
+def _record(user: "User") -> dict[str, Any]:
+    from callcov_auth.asgi.answers import Me, rfc3339_or_none
+
+    shown = Me.of(user, user.scopes).model_dump()
+    return shown | {"disabled_at": rfc3339_or_none(user.disabled_at)}

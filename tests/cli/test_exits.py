@@ -1,0 +1,193 @@
+"""How commands end: with what was asked for, or with one clear line; never with a traceback of a secret."""
+
+import re
+import secrets
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from callcov_auth.cli.app import app
+from tests.cli.running import PASSWORD, add_user, python, run, run_process
+
+# Everything that opens the database.
+COMMANDS = [
+    ("users", "add", "a@example.com"),
+    ("users", "list"),
+    ("users", "disable", "a@example.com"),
+    ("users", "set-password", "a@example.com"),
+    ("users", "set-scopes", "a@example.com"),
+    ("keys", "create", "a@example.com", "--name", "ci"),
+    ("keys", "list"),
+    ("keys", "revoke", "key_1"),
+    ("keys", "rotate", "key_1"),
+    ("tokens", "issue", "usr_1"),
+    ("tokens", "inspect"),
+    ("serve", "--port", "0"),
+]
+
+# A failure that nobody foresaw, in a function that holds a secret.
+UNFORESEEN = """
+import os, sys
+from callcov_auth.auth import Auth
+def fail(*_arguments, **_named):
+    hidden = os.environ["HIDDEN"]
+    raise RuntimeError("unforeseen")
+Auth.__init__ = fail
+sys.argv = ["callcov-auth", "users", "list"]
+from callcov_auth.cli import main
+main()
+"""
+
+
+def leaves(command: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Return every command that does something, by the words that call it."""
+    children = getattr(command, "commands", None)
+    if children is None:
+        return {path: command}
+    return {
+        words: leaf
+        for name, child in children.items()
+        for words, leaf in leaves(child, (*path, name)).items()
+    }
+
+
+LEAVES = leaves(typer.main.get_command(app))
+
+
+def test_there_are_the_commands_of_the_contract() -> None:
+    assert {" ".join(words) for words in LEAVES} == {
+        *("init", "doctor", "demo", "serve"),
+        *("users add", "users list", "users disable", "users set-password", "users set-scopes"),
+        *("keys create", "keys list", "keys revoke", "keys rotate"),
+        *("tokens issue", "tokens inspect"),
+    }
+
+
+@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
+    helped = run(*words, "--help")
+
+    assert helped.exit_code == 0
+    assert "Usage: " in helped.stdout
+
+
+@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+def test_every_command_that_prints_data_can_print_json(words: tuple[str, ...]) -> None:
+    prints_none = {("init",), ("demo",), ("serve",)}
+
+    options = {option for parameter in LEAVES[words].params for option in parameter.opts}
+
+    assert ("--json" in options) == (words not in prints_none)
+
+
+@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+def test_no_command_takes_a_secret_as_an_argument(words: tuple[str, ...]) -> None:
+    names = {parameter.name for parameter in LEAVES[words].params}
+
+    assert not any(re.search("password|secret|token|api_key", name) for name in names)
+
+
+@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+def test_a_secret_in_the_wrong_place_is_not_echoed(words: tuple[str, ...], folder: Path) -> None:
+    arguments = [parameter for parameter in LEAVES[words].params if parameter.param_type_name == "argument"]
+
+    for misplaced in (["hunter2hunter2"], ["--password=hunter2hunter2"], ["--password", "hunter2hunter2"]):
+        refused = run(*words, *("x" for _ in arguments), *misplaced)
+        assert refused.exit_code == 2
+        assert "hunter2" not in refused.output
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
+def test_a_missing_secret_is_one_line_with_the_cure(command: tuple[str, ...], folder: Path) -> None:
+    refused = run(*command, stdin=PASSWORD)
+
+    assert refused.exit_code == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("error: CALLCOV_AUTH_SECRET: it is required")
+    assert "run 'callcov-auth init'" in line
+    assert refused.stdout == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
+def test_a_schema_that_does_not_fit_is_one_line_with_the_cure(
+    command: tuple[str, ...], installation: Path
+) -> None:
+    add_user()
+    with closing(sqlite3.connect(installation / "callcov_auth.db")) as connection, connection:
+        connection.execute("UPDATE callcov_schema SET version_num = '9999'")
+
+    refused = run(*command, stdin=PASSWORD)
+
+    assert refused.exit_code == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("error: the database's schema is 9999, newer than")
+    assert line.endswith(": upgrade the package")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
+def test_a_database_out_of_reach_is_one_line_with_the_cure(
+    command: tuple[str, ...], installation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLCOV_AUTH_DATABASE_URL", "sqlite:///missing/callcov_auth.db")
+
+    refused = run(*command, stdin=PASSWORD)
+
+    assert refused.exit_code == 1
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("error: The database cannot be used (store_OperationalError): check CALLCOV_AUTH_")
+
+
+def test_wrong_settings_are_a_line_each_and_no_value_is_shown(
+    installation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLCOV_AUTH_SECRET", "too-short-to-use")
+    monkeypatch.setenv("CALLCOV_AUTH_LEEWAY", "61")
+
+    refused = run_process("users", "list")
+
+    assert refused.returncode == 2
+    assert [line.split()[:2] for line in refused.stderr.splitlines()] == [
+        ["error:", "CALLCOV_AUTH_SECRET:"],
+        ["error:", "CALLCOV_AUTH_LEEWAY:"],
+    ]
+    assert all(re.search("; [a-z]+ ", line) for line in refused.stderr.splitlines()), "each with what to do"
+    assert "too-short" not in refused.stderr
+
+
+def test_an_unknown_setting_is_one_line_too(installation: Path) -> None:
+    refused = run_process("users", "list", env={"CALLCOV_AUTH_SECRETE": "hunter2hunter2"})
+
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "error: CALLCOV_AUTH_SECRETE: there is no such setting; unset it, or mend its name\n"
+    )
+
+
+def test_a_refusal_ends_a_process_with_1(installation: Path) -> None:
+    refused = run_process("users", "disable", "nobody@example.com")
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_what_nobody_foresaw_shows_no_variables(installation: Path) -> None:
+    hidden = secrets.token_urlsafe(24)
+
+    failed = python("-c", UNFORESEEN, env={"HIDDEN": hidden})
+
+    assert failed.returncode == 1
+    assert "RuntimeError: unforeseen" in failed.stderr, "the traceback is there, for it is a bug"
+    assert hidden not in failed.stderr + failed.stdout
+
+
+def test_starting_loads_none_of_the_rooms() -> None:
+    heavy = "{'sqlalchemy', 'alembic', 'starlette', 'uvicorn', 'jwt', 'cryptography', 'argon2', 'rich'}"
+
+    loaded = python("-c", f"import sys, callcov_auth.cli.app; print({heavy} & set(sys.modules))")
+
+    assert loaded.stdout == "set()\n"
