@@ -100,7 +100,7 @@ async def test_an_app_that_says_it_cannot_start_ends_the_conversation(server: Se
         await send({"type": "lifespan.startup.failed", "message": "no disk"})
 
     await server.run(app)
-    assert (server.heard, server.message) == ([("startup.failed", True)], "no disk")
+    assert (server.heard, server.message) == ([("startup.failed", False)], "no disk")
     assert repr(server.auth) == "Auth(opened=False)"
 
 

@@ -19,25 +19,12 @@ async def run_lifespan(app: ASGIApp, auth: Auth, scope: Scope, receive: Receive,
         return
     conversation = _Conversation(startup, receive, send)
     try:
-        warn_about_cors(app)
         await _run(app, scope, conversation)
     finally:
         await auth.__aexit__(None, None, None)
-    # Last, because a server may end the process as soon as it hears this.
-    if conversation.farewell is not None:
-        await send(conversation.farewell)
-
-
-def warn_about_cors(app: object) -> None:
-    """Warn of a CORSMiddleware inside, where it cannot add its headers to a refusal."""
-    while app is not None:
-        if type(app).__name__ == "CORSMiddleware":
-            logger.warning(
-                "CORSMiddleware is inside AuthMiddleware, so browsers see refusals and preflights without "
-                "CORS headers: add it after AuthMiddleware, which puts it outside"
-            )
-            return
-        app = getattr(app, "app", None)
+        # Last, because a server may end the process as soon as it hears this.
+        if conversation.farewell is not None:
+            await send(conversation.farewell)
 
 
 async def _run(app: ASGIApp, scope: Scope, conversation: "_Conversation") -> None:
@@ -68,7 +55,7 @@ class _Conversation:
         return await self._receive()
 
     async def send(self, message: Message) -> None:
-        if message["type"].startswith("lifespan.shutdown."):
+        if message["type"].startswith("lifespan.shutdown.") or message["type"] == "lifespan.startup.failed":
             self.farewell = message
         else:
             await self._send(message)

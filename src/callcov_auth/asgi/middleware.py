@@ -10,12 +10,19 @@ from starlette.websockets import WebSocket
 from callcov_auth.asgi.credentials import hide_subprotocol, offers_bearer
 from callcov_auth.asgi.gate import Gate
 from callcov_auth.asgi.guards import principal_in_context
+from callcov_auth.asgi.inside import everything_inside, is_cors
 from callcov_auth.asgi.lifespan import run_lifespan
 from callcov_auth.asgi.refusals import close, refusal_of, refuse, response_of
 from callcov_auth.auth import Auth
 from callcov_auth.errors import AuthError
+from callcov_auth.events import logger
 from callcov_auth.principal import Principal
 from callcov_auth.settings import AuthSettings
+
+CORS_INSIDE = (
+    "CORSMiddleware is inside AuthMiddleware, so browsers see refusals and preflights without CORS headers: "
+    "add it after AuthMiddleware, which puts it outside"
+)
 
 
 class AuthMiddleware:
@@ -36,11 +43,11 @@ class AuthMiddleware:
         self.app = app
         self.auth = auth or Auth(settings or AuthSettings())
         self._gate = Gate(self.auth)
-        if isinstance(app, Starlette):
-            # Wrapped whole, it would answer what its endpoints raise with a bare 500 before we hear of it.
-            app.add_exception_handler(AuthError, self._answer_inside)  # type: ignore[arg-type]
+        self._looked_inside = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._looked_inside:
+            self._look_inside()
         if scope["type"] == "lifespan":
             await run_lifespan(self.app, self.auth, scope, receive, send)
         elif scope["type"] in ("http", "websocket"):
@@ -65,6 +72,16 @@ class AuthMiddleware:
             await self._refuse_late(error, scope, send)
         finally:
             principal_in_context.reset(token)
+
+    def _look_inside(self) -> None:
+        """At the first call, when the app is whole: see to what would answer before we hear of it."""
+        self._looked_inside = True
+        for found in everything_inside(self.app):
+            if isinstance(found, Starlette):
+                # It answers what its endpoints raise with a bare 500, unless it is told how.
+                found.add_exception_handler(AuthError, self._answer_inside)  # type: ignore[arg-type]
+            if is_cors(found):
+                logger.warning(CORS_INSIDE)
 
     async def _answer_inside(self, connection: Any, error: Exception) -> Response | None:
         if isinstance(connection, WebSocket):
