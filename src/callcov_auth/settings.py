@@ -68,8 +68,9 @@ def _prefix(prefix: str) -> str:
 
 
 def _database_url(url: SecretStr) -> SecretStr:
-    scheme = url.get_secret_value().partition("://")[0].partition("+")[0]
-    if scheme != "sqlite":
+    scheme, separator, rest = url.get_secret_value().partition("://")
+    # 'sqlite://FILE', with two slashes, would name a host.
+    if scheme.partition("+")[0] != "sqlite" or not separator or (rest and not rest.startswith(("/", "?"))):
         raise ValueError("it names no database known here; write sqlite:///FILE, or sqlite:// for memory")
     return url
 
@@ -157,7 +158,13 @@ class AuthSettings(BaseSettings):
             return
         except ValidationError as error:
             problem = "\n".join(dict.fromkeys(_line(e["type"], e["loc"], e["msg"]) for e in error.errors()))
-        # Outside the handler, so that the error which holds the values is not kept as its context.
+        except (OSError, UnicodeDecodeError) as error:
+            # By its kind alone: a decoding error holds the whole file.
+            problem = (
+                f".env: it cannot be read ({type(error).__name__}); "
+                "write it in UTF-8, and let the user who runs this read it"
+            )
+        # Outside the handlers, so that the error which holds the values is not kept as its context.
         raise SettingsError(problem)
 
     @cached_property

@@ -56,9 +56,9 @@ Email = Annotated[
     AfterValidator(_normal_email),
 ]
 # The upper bound is that of the work a stranger can ask of Argon2.
-Password = Annotated[Text, Field(min_length=1, max_length=1024)]
+Password = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_encodable)]
 # NIST SP 800-63B §3.1.1.2: at least 8 characters, and no rules of composition.
-NewPassword = Annotated[Password, Field(min_length=8)]
+NewPassword = Annotated[str, Field(min_length=8, max_length=1024), AfterValidator(_encodable)]
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -159,6 +159,34 @@ def test_wrong_settings_are_a_line_each_and_no_value_is_shown(
     assert "too-short" not in refused.stderr
 
 
+@pytest.mark.parametrize("url", ["sqlite", "sqlite://callcov_auth.db"])
+@pytest.mark.parametrize("command", [("users", "list"), ("doctor",)], ids=" ".join)
+def test_a_database_address_that_cannot_be_read_names_its_setting(
+    command: tuple[str, ...], url: str, installation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLCOV_AUTH_DATABASE_URL", url)
+
+    refused = run(*command)
+
+    assert refused.exit_code == (1 if command == ("doctor",) else 2)
+    assert "CALLCOV_AUTH_DATABASE_URL: " in refused.output
+    assert list(installation.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [("users", "list"), ("doctor",)], ids=" ".join)
+def test_an_env_file_that_cannot_be_read_is_one_line_and_not_shown(
+    command: tuple[str, ...], folder: Path
+) -> None:
+    (folder / ".env").touch(0o600)
+    (folder / ".env").write_bytes(b"CALLCOV_AUTH_SECRET=hunter2hunter2\xff\n")
+
+    refused = run(*command)
+
+    assert refused.exit_code == (1 if command == ("doctor",) else 2)
+    assert ".env: it cannot be read (UnicodeDecodeError)" in refused.output
+    assert "hunter2" not in refused.output
+
+
 def test_an_unknown_setting_is_one_line_too(installation: Path) -> None:
     refused = run_process("users", "list", env={"CALLCOV_AUTH_SECRETE": "hunter2hunter2"})
 

@@ -4,9 +4,11 @@ Reads run in autocommit, writes in one transaction that takes the write lock as 
 each of the two a lane of its own, so that no lookup waits for a write to reach the disk.
 """
 
+import os
 import sqlite3
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -79,7 +81,11 @@ class SqlStore:
         return "SqlStore()"
 
     async def open(self) -> None:
-        await self._write(lambda connection: bring_up_to_date(connection, migrate=self._auto_migrate))
+        def work(connection: Connection) -> None:
+            bring_up_to_date(connection, migrate=self._auto_migrate)
+
+        await to_thread.run_sync(_create_private, self._engine.url.database, limiter=self._write_lane)
+        await self._write(work)
 
     async def aclose(self) -> None:
         await to_thread.run_sync(self._engine.dispose, limiter=self._write_lane)
@@ -245,6 +251,15 @@ class SqlStore:
                 return work(connection)
 
         return await to_thread.run_sync(_guarded, hop, limiter=self._write_lane)
+
+
+def _create_private(name: str | None) -> None:
+    """Make a new database file readable for its owner alone, since it holds password hashes."""
+    if not name or name.startswith((":", "file:")):
+        return
+    # What goes wrong here goes wrong in connecting too, and is told there.
+    with suppress(OSError):
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _guarded(hop: Callable[[], T]) -> T:
