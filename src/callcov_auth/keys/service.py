@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr
 
 from callcov_auth.cache.feed import Feed
-from callcov_auth.errors import Conflict, InsufficientPermissions, NotFound
+from callcov_auth.errors import InsufficientPermissions, NotFound
 from callcov_auth.events import KeyCreated, KeyRevoked, KeyRotated, emit
 from callcov_auth.keys import format as key_format
 from callcov_auth.keys.validator import KeyValidator
@@ -121,8 +121,6 @@ class KeyService:
         grace = validated(RotateRequest, {"grace_seconds": grace_seconds}).grace_seconds
         old = await self.get(key_id, owner=owner)
         now = self.clock()
-        if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
-            raise Conflict("The API key works no more, so it cannot be rotated", reason="key_ended")
         text, new = self._successor(old, now)
         await self.store.replace_key(
             key_id, new, ends_at=now + grace, max_active=2 * self.settings.max_active_keys

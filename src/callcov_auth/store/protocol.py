@@ -140,7 +140,8 @@ class Store(Protocol):
     async def replace_key(self, key_id: str, new: Key, *, ends_at: float, max_active: int) -> None:
         """Add ``new`` and let the old key end at ``ends_at`` at the latest, and tell the feed.
 
-        Raises KeyLimitReached as ``add_key`` does.
+        Raises Conflict where the old key works no more at ``new.created_at``, and KeyLimitReached as
+        ``add_key`` does.
         """
         ...
 

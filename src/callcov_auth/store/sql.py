@@ -4,8 +4,10 @@ Reads run in autocommit, writes in one transaction that takes the write lock as 
 each of the two a lane of its own, so that no lookup waits for a write to reach the disk.
 """
 
+import math
 import os
 import sqlite3
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -170,6 +172,10 @@ class SqlStore:
 
     async def replace_key(self, key_id: str, new: Key, *, ends_at: float, max_active: int) -> None:
         def work(connection: Connection) -> None:
+            # In this transaction: a key that was revoked a moment ago must not come back as its successor.
+            alive = select(api_keys.c.id).where(api_keys.c.id == key_id, _working(new.created_at))
+            if connection.execute(alive).first() is None:
+                raise Conflict("The API key works no more, so it cannot be rotated", reason="key_ended")
             _insert_key(connection, new, max_active)
             earlier = or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > ends_at)
             connection.execute(
@@ -289,11 +295,24 @@ def _sqlite_engine(url: URL) -> Engine:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _switch_to_wal(cursor)
     # FULL: an acknowledged write outlives a power cut, not only a killed process.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    # The one step for which SQLite itself does not wait while another process holds the lock.
+    until = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
 
 
 def _working(at: float) -> Any:
@@ -379,6 +398,9 @@ def _to_cursor(key: Key) -> str:
 def _from_cursor(cursor: str) -> tuple[float, str]:
     try:
         created_at, key_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").split(" ")
-        return float(created_at), key_id
+        moment = float(created_at)
     except ValueError:
-        raise ValidationFailed({"cursor": "is not a cursor of this list"}) from None
+        moment, key_id = math.nan, ""
+    if not math.isfinite(moment):
+        raise ValidationFailed({"cursor": "is not a cursor of this list"})
+    return moment, key_id
