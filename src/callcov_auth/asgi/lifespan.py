@@ -3,6 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from callcov_auth.auth import Auth
+from callcov_auth.errors import AuthError
 from callcov_auth.events import logger
 
 
@@ -15,7 +16,7 @@ async def run_lifespan(app: ASGIApp, auth: Auth, scope: Scope, receive: Receive,
     try:
         await auth.__aenter__()
     except Exception as error:
-        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        await send({"type": "lifespan.startup.failed", "message": _why(error)})
         return
     conversation = _Conversation(startup, receive, send)
     try:
@@ -25,6 +26,10 @@ async def run_lifespan(app: ASGIApp, auth: Auth, scope: Scope, receive: Receive,
         # Last, because a server may end the process as soon as it hears this.
         if conversation.farewell is not None:
             await send(conversation.farewell)
+
+
+def _why(error: Exception) -> str:
+    return f"{error.message} ({error.reason})" if isinstance(error, AuthError) else str(error)
 
 
 async def _run(app: ASGIApp, scope: Scope, conversation: "_Conversation") -> None:

@@ -58,11 +58,13 @@ class Feed:
     async def _poll(self) -> None:
         asked_at = self._timer()
         try:
-            self._cursor, changes = await self._store.changes_after(self._cursor)
+            cursor, changes = await self._store.changes_after(self._cursor)
         except AuthUnavailable as error:
             self._mark_lost(error.reason)
             return
-        self._apply(changes)
+        # The first answer tells only where the feed stands: of what changed before it, nothing is known.
+        self._apply(None if self._cursor is None else changes)
+        self._cursor = cursor
         intervals = TRUSTED_INTERVALS if self.in_background else 1
         self.trusted_until = asked_at + intervals * self._interval
         self._mark_restored()

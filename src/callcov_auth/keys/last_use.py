@@ -37,8 +37,11 @@ class LastUse:
         batch, self._pending = self._pending, {}
         try:
             await self._store.touch_keys(batch)
-        except AuthUnavailable:
+        except BaseException as error:
+            # Whatever it was, a cancellation too: nothing is known to be written, so it is tried again.
             self._pending = batch | self._pending
+            if not isinstance(error, AuthUnavailable):
+                raise
 
     def give_up(self) -> None:
         """Count what could not be written; called once, when nothing will be written any more."""
