@@ -1,5 +1,6 @@
 """Fixtures for every room's tests."""
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,14 +9,15 @@ from callcov_auth import Auth
 from tests.support.clock import Clock
 from tests.support.settings import make_settings
 
+# The scan of all that the run shows, for every secret that it makes.
+pytest_plugins = ["tests.support.leak_watch"]
+
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """A ``CALLCOV_AUTH_*`` variable or a ``.env`` of the person who runs the tests changes nothing."""
-    import os
-
     for name in list(os.environ):
         if name.upper().startswith("CALLCOV_AUTH_"):
             monkeypatch.delenv(name)

@@ -1,0 +1,1 @@
+"""Killed processes, dead stores, and what is kept and refused meanwhile."""

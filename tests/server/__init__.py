@@ -1,0 +1,1 @@
+"""Through the front door: real servers, real sockets, real clients."""
