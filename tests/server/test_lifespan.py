@@ -12,7 +12,7 @@ import uvicorn
 from hypercorn.utils import LifespanFailureError
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from callcov_auth import Auth, AuthMiddleware, AuthSettings
 from tests.server.seeding import Seeded
@@ -110,6 +110,30 @@ def test_an_app_that_fails_to_start_stops_the_server_and_the_auth_is_closed(
 
     assert "ZeroDivisionError" in failure_of(server, app, caplog)
     assert repr(auth) == CLOSED
+
+
+@pytest.mark.anyio
+async def test_a_server_that_cancels_its_lifespan_loses_no_writes(tmp_path: Path) -> None:
+    settings = make_settings(database_url=f"sqlite:///{tmp_path / 'auth.db'}")
+    auth = Auth(settings)
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def use_a_key_and_cancel(message: Message) -> None:
+        user = await auth.users.create("user@example.com", "long enough")
+        key = await auth.keys.create(user.id, name="used")
+        await auth.authenticate(f"Bearer {key.api_key.get_secret_value()}")
+        server.cancel()
+        await anyio.sleep_forever()
+
+    with anyio.CancelScope() as server:
+        await AuthMiddleware(ignores_lifespan, auth=auth)({"type": "lifespan"}, receive, use_a_key_and_cancel)
+
+    assert repr(auth) == CLOSED
+    async with auth:
+        [used] = (await auth.keys.list()).keys
+        assert used.last_used_at is not None
 
 
 def test_a_schema_newer_than_the_code_stops_the_server_with_the_cure(

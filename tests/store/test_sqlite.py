@@ -82,6 +82,20 @@ async def test_many_readers_and_writers_at_once_are_all_served(store: SqlStore) 
     assert len(await store.users()) == 50
 
 
+async def test_a_new_file_is_its_owners_alone(path: Path, store: SqlStore) -> None:
+    await with_user(store)
+    for name in (path, f"{path}-wal", f"{path}-shm"):
+        assert (await anyio.Path(name).stat()).st_mode & 0o777 == 0o600
+
+
+async def test_a_file_that_was_there_keeps_its_mode(path: Path) -> None:
+    await anyio.Path(path).touch(0o640)
+    store = SqlStore(url_of(path))
+    await store.open()
+    await store.aclose()
+    assert (await anyio.Path(path).stat()).st_mode & 0o777 == 0o640
+
+
 async def test_what_was_stored_is_there_after_reopening(path: Path, store: SqlStore) -> None:
     await with_user(store)
     await store.aclose()

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import httpx2
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 from callcov_auth.demo.answers import Answer, NotHeld
 
@@ -81,10 +82,9 @@ class Talk:
         base = self.clients[to].base_url
         secure = base.scheme == "https"
         url = str(base.copy_with(scheme="wss" if secure else "ws", path=LIVE))
-        context = self.trusting if secure else None
         try:
-            with connect(url, additional_headers=_bearer(credential), ssl=context, proxy=None) as socket:
-                self.last = Answer(101, {}, str(socket.recv(PATIENCE)).encode())
+            heard = anyio.run(_first_message, url, _bearer(credential), self.trusting if secure else None)
+            self.last = Answer(101, {}, heard.encode())
         except InvalidStatus as error:
             response = error.response
             self.last = Answer(response.status_code, response.headers, bytes(response.body or b""))
@@ -107,6 +107,13 @@ def eventually(ask: Callable[[], Answer], holds: Callable[[Answer], bool]) -> An
 def altered(text: str, at: int) -> str:
     """Return ``text`` with one character changed."""
     return text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+
+
+async def _first_message(url: str, headers: list[tuple[str, str]], context: ssl.SSLContext | None) -> str:
+    # Not websockets' client for threads: reading and writing one TLS connection in two can hang.
+    with anyio.fail_after(PATIENCE):
+        async with connect(url, additional_headers=headers, ssl=context, proxy=None) as socket:
+            return str(await socket.recv())
 
 
 def _bearer(credential: str | None) -> list[tuple[str, str]]:
