@@ -70,7 +70,7 @@ async def test_hashing_leaves_the_loop_free(cheap: Passwords, monkeypatch: pytes
 
     monkeypatch.setattr("argon2.PasswordHasher.hash", slow)
     async with anyio.create_task_group() as group:
-        group.start_soon(cheap.hash, "a")
+        group.start_soon(cheap.hash, "a password")
         await anyio.wait_all_tasks_blocked()
         release.set()
     assert threads[0] is not threading.main_thread()
@@ -89,12 +89,12 @@ async def test_a_long_queue_is_refused_early(cheap: Passwords, monkeypatch: pyte
     monkeypatch.setattr("argon2.PasswordHasher.hash", slow)
     async with anyio.create_task_group() as group:
         for _ in range(passwords.MAX_WAITING):
-            group.start_soon(cheap.hash, "a")
+            group.start_soon(cheap.hash, "a password")
         await anyio.wait_all_tasks_blocked()
         with pytest.raises(AuthUnavailable) as caught:
-            await cheap.hash("one more")
+            await cheap.hash("one password too many")
         assert (caught.value.reason, caught.value.retry_after) == ("password_queue_full", 2)
         release.set()
     assert len(most) == passwords.MAX_WAITING
     assert max(most) == 1
-    assert await cheap.hash("again") == "hash"
+    assert await cheap.hash("a password again") == "hash"
