@@ -104,6 +104,18 @@ async def test_an_app_that_says_it_cannot_start_ends_the_conversation(server: Se
     assert repr(server.auth) == "Auth(opened=False)"
 
 
+async def test_an_app_that_breaks_down_leaves_the_auth_closed(server: Server) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await server.run(app)
+    assert server.heard == [("startup.complete", True)]
+    assert repr(server.auth) == "Auth(opened=False)"
+
+
 async def test_an_auth_that_cannot_open_stops_the_start(tmp_path: Any) -> None:
     server = Server(Auth(make_settings(database_url=f"sqlite:///{tmp_path}/none/keys.db")))
     await server.run(ignores_lifespan)
