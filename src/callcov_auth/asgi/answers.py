@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -44,17 +44,24 @@ class Tokens(Answer):
         )
 
 
-class CreatedKey(Answer):
+class KeyAnswer(Answer):
+    """What every answer tells of a key."""
+
     id: str
     name: str
     description: str | None
-    api_key: str
     key_prefix: str
     environment: str
     segment: str | None
     scopes: list[str]
     created_at: str
     expires_at: str | None
+
+
+class CreatedKey(KeyAnswer):
+    """A key as it is made: the one answer that shows its text."""
+
+    api_key: str
 
     @property
     def is_secret(self) -> bool:
@@ -62,32 +69,12 @@ class CreatedKey(Answer):
 
     @classmethod
     def of(cls, key: NewKey) -> Self:
-        return cls(
-            id=key.id,
-            name=key.name,
-            description=key.description,
-            api_key=key.api_key.get_secret_value(),
-            key_prefix=key.key_prefix,
-            environment=key.environment,
-            segment=key.segment,
-            scopes=sorted(key.scopes),
-            created_at=rfc3339(key.created_at),
-            expires_at=rfc3339_or_none(key.expires_at),
-        )
+        return cls(api_key=key.api_key.get_secret_value(), **_told_of(key))
 
 
-class ListedKey(Answer):
+class ListedKey(KeyAnswer):
     """A key as its owner may see it again. ``age_days`` is in whole days."""
 
-    id: str
-    name: str
-    description: str | None
-    key_prefix: str
-    environment: str
-    segment: str | None
-    scopes: list[str]
-    created_at: str
-    expires_at: str | None
     last_used_at: str | None
     revoked_at: str | None
     age_days: int
@@ -97,19 +84,11 @@ class ListedKey(Answer):
     def of(cls, key: Key, *, now: float, rotation_days: int) -> Self:
         age_days = int((now - key.created_at) // DAY)
         return cls(
-            id=key.id,
-            name=key.name,
-            description=key.description,
-            key_prefix=key.key_prefix,
-            environment=key.environment,
-            segment=key.segment,
-            scopes=sorted(key.scopes),
-            created_at=rfc3339(key.created_at),
-            expires_at=rfc3339_or_none(key.expires_at),
             last_used_at=rfc3339_or_none(key.last_used_at),
             revoked_at=rfc3339_or_none(key.revoked_at),
             age_days=age_days,
             rotation_due=age_days >= rotation_days,
+            **_told_of(key),
         )
 
 
@@ -136,6 +115,20 @@ class Me(Answer):
     @classmethod
     def of(cls, user: User, scopes: Collection[str]) -> Self:
         return cls(id=user.id, email=user.email, scopes=sorted(scopes), created_at=rfc3339(user.created_at))
+
+
+def _told_of(key: Key | NewKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "description": key.description,
+        "key_prefix": key.key_prefix,
+        "environment": key.environment,
+        "segment": key.segment,
+        "scopes": sorted(key.scopes),
+        "created_at": rfc3339(key.created_at),
+        "expires_at": rfc3339_or_none(key.expires_at),
+    }
 
 
 def rfc3339(seconds: float) -> str:
