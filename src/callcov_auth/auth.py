@@ -118,12 +118,18 @@ class Auth:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._opened == 1 and self._background is not None:
-            self._background.cancel_scope.cancel()
-            await self._background.__aexit__(None, None, None)
-            self._background = None
-            self._feed.in_background = False
-        await self.aclose()
+        try:
+            if self._opened == 1 and self._background is not None:
+                await self._stop_background(self._background)
+        finally:
+            # Whatever a server does to its shutdown, what is pending is written.
+            await self.aclose()
+
+    async def _stop_background(self, background: TaskGroup) -> None:
+        self._background = None
+        self._feed.in_background = False
+        background.cancel_scope.cancel()
+        await background.__aexit__(None, None, None)
 
     async def ensure_open(self) -> None:
         """Open at first use, where nobody opened it before."""

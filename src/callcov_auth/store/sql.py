@@ -8,6 +8,7 @@ import math
 import os
 import sqlite3
 import time
+import weakref
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -73,6 +74,8 @@ class SqlStore:
 
     def __init__(self, url: str, *, auto_migrate: bool = True) -> None:
         self._engine = _sqlite_engine(make_url(url).set(drivername="sqlite"))
+        # Where a server tells of no shutdown, nobody calls aclose.
+        weakref.finalize(self, self._engine.dispose)
         self._auto_migrate = auto_migrate
         self._read_lane = CapacityLimiter(1)
         # A database in memory has one connection, so reads and writes take turns.
