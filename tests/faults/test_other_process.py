@@ -1,12 +1,16 @@
 """What another Auth on the same file changes is obeyed here after the next poll, and no restart."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from callcov_auth import Auth, AuthError
+from callcov_auth.store.sql import SqlStore
+from tests.support.clock import Clock
+from tests.support.faulty_store import FaultyStore
 from tests.support.polling import eventually
 from tests.support.settings import make_settings
 
@@ -30,13 +34,14 @@ class Pair:
 
 
 @pytest.fixture
-async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
+async def pair(tmp_path: Path, clock: Clock) -> AsyncIterator[Pair]:
     settings = make_settings(
         database_url=f"sqlite:///{tmp_path / 'auth.db'}",
         revocation_interval=INTERVAL,
         revocable_access_tokens=True,
     )
-    async with Auth(settings) as here, Auth(settings) as there:
+    # On a clock that stands still, trust in the cache never runs out: only a poll can empty it.
+    async with Auth(settings, clock=clock) as here, Auth(settings, clock=clock) as there:
         user = await there.users.create(EMAIL, PASSWORD, scopes=["calls:read", "calls:write"])
         new = await there.keys.create(user.id, name="Server")
         tokens = await there.tokens.login(EMAIL, PASSWORD)
@@ -85,13 +90,31 @@ async def test_it_is_refused_in_the_process_that_revoked_it_without_a_poll(pair:
     assert await _is_refused(pair.there, pair.key, "token_revoked")
 
 
-async def test_without_a_background_task_the_first_request_after_the_interval_polls(pair: Pair) -> None:
-    alone = Auth(pair.here.settings)
-    await alone.open()
-    await alone.authenticate(pair.key)
-    await pair.there.keys.revoke(pair.key_id)
-    await eventually(lambda: _is_refused(alone, pair.key, "token_revoked"))
-    await alone.aclose()
+async def test_without_a_background_task_the_first_request_after_the_interval_polls(
+    pair: Pair, clock: Clock
+) -> None:
+    async with _opened_without_background(Auth(pair.here.settings, clock=clock)) as alone:
+        await alone.authenticate(pair.key)
+        await pair.there.keys.revoke(pair.key_id)
+        assert (await alone.authenticate(pair.key)).key_id == pair.key_id
+        clock.advance(INTERVAL)
+        assert await _is_refused(alone, pair.key, "token_revoked")
+
+
+async def test_without_a_background_task_the_cache_serves_on_after_the_poll(pair: Pair, clock: Clock) -> None:
+    store = FaultyStore(SqlStore(pair.here.settings.database_url.get_secret_value()))
+    async with _opened_without_background(Auth(pair.here.settings, store=store, clock=clock)) as alone:
+        await alone.authenticate(pair.key)
+        clock.advance(INTERVAL)
+        store.fail("key_by_digest")
+        assert (await alone.authenticate(pair.key)).key_id == pair.key_id
+
+
+@asynccontextmanager
+async def _opened_without_background(auth: Auth) -> AsyncIterator[Auth]:
+    await auth.open()
+    yield auth
+    await auth.aclose()
 
 
 async def _is_refused(auth: Auth, header: str, code: str) -> bool:

@@ -41,15 +41,15 @@ class Site:
     reached: int = 0
 
     def app(self) -> AuthMiddleware:
-        routes = [Route("/work", self.work), *auth_routes(self.auth)]
+        routes = [Route("/served", self.served), *auth_routes(self.auth)]
         return AuthMiddleware(Starlette(routes=routes), auth=self.auth)
 
-    async def work(self, request: Request) -> PlainTextResponse:
+    async def served(self, request: Request) -> PlainTextResponse:
         self.reached += 1
         return PlainTextResponse(request.state.principal.subject)
 
     def get(self, key: str) -> httpx2.Response:
-        return httpx2.get(f"{self.url}/work", headers={"Authorization": f"Bearer {key}"})
+        return httpx2.get(f"{self.url}/served", headers={"Authorization": f"Bearer {key}"})
 
     def let_the_feed_fail(self) -> None:
         """Wait until the feed has asked a dead store, and move past the time for which it is trusted."""

@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-TIMEOUT = 20
+TIMEOUT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ def dial(
         additional_headers=[(name, value) for name, value in pairs],
         subprotocols=[Subprotocol(name) for name in subprotocols] if subprotocols else None,
         proxy=None,
+        open_timeout=TIMEOUT,
         **options,
     )
 

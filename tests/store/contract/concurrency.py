@@ -1,4 +1,4 @@
-"""Cancelled callers: what they began is done whole, or was never begun."""
+"""Many callers at once are all served; what a cancelled one began is done whole, or was never begun."""
 
 from collections.abc import Awaitable, Callable
 
@@ -19,6 +19,15 @@ from tests.store.contract.samples import (
 LATER = NOW + 60
 # How many turns of the loop a call is given before it is cancelled: before it starts, as it waits, after.
 PATIENCE = (0, 1, 2, 3, 5, 8, 50)
+
+
+async def readers_and_writers_at_once_are_all_served(store: Store) -> None:
+    users = [make_user(f"usr_{number}") for number in range(50)]
+    async with anyio.create_task_group() as group:
+        for user in users:
+            group.start_soon(store.add_user, user)
+            group.start_soon(store.user, user.id)
+    assert {user.id for user in await store.users()} == {user.id for user in users}
 
 
 async def a_cancelled_addition_is_whole_or_absent(store: Store) -> None:

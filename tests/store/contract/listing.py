@@ -19,12 +19,12 @@ async def keys_are_listed_newest_first(store: Store) -> None:
 
 
 async def pages_of_keys_made_at_one_moment_hold_each_key_once(store: Store) -> None:
-    await with_user(store)
-    keys = [make_key(f"key_{number}") for number in range(7)]
-    await with_keys(store, *keys)
-    pages = await _all_pages(store, limit=2)
-    assert [len(page.keys) for page in pages] == [2, 2, 2, 1]
-    assert [key for page in pages for key in page.keys] == sorted(keys, key=_id, reverse=True)
+    await with_user(store, "usr_1", "usr_2")
+    own = [make_key(f"key_{number}") for number in (3, 0, 6, 2, 5, 1, 4)]
+    others = [make_key(f"key_{number}", owner="usr_2") for number in (8, 7)]
+    await with_keys(store, *own, *others)
+    await _assert_listed_in_twos(store, "usr_1", own)
+    await _assert_listed_in_twos(store, None, [*own, *others])
 
 
 async def moments_that_differ_by_a_hair_stay_apart_over_pages(store: Store) -> None:
@@ -107,11 +107,17 @@ async def _page(
     return await store.keys(owner, at=NOW, include_expired=True, limit=limit, cursor=cursor)
 
 
-async def _all_pages(store: Store, *, limit: int) -> list[KeyPage]:
-    pages = [await _page(store, limit=limit)]
+async def _assert_listed_in_twos(store: Store, owner: str | None, keys: list[Key]) -> None:
+    pages = await _all_pages(store, owner, limit=2)
+    assert [len(page.keys) for page in pages[:-1]] == [2] * (len(keys) // 2)
+    assert [key for page in pages for key in page.keys] == sorted(keys, key=_id, reverse=True)
+
+
+async def _all_pages(store: Store, owner: str | None = "usr_1", *, limit: int) -> list[KeyPage]:
+    pages = [await _page(store, owner, limit=limit)]
     while pages[-1].cursor is not None:
         assert len(pages) <= NO_LIMIT, "the list has no end"
-        pages.append(await _page(store, limit=limit, cursor=pages[-1].cursor))
+        pages.append(await _page(store, owner, limit=limit, cursor=pages[-1].cursor))
     return pages
 
 
