@@ -162,3 +162,22 @@ async def test_last_use_is_written_without_a_background_task_too(clock: Clock) -
     await auth.authenticate(header)
     assert (await auth.keys.get(principal.key_id or "")).last_used_at == used_at
     await auth.aclose()
+
+
+async def test_many_first_uses_at_once_open_it_once(tmp_path: Any) -> None:
+    auth = Auth(make_settings(database_url=f"sqlite:///{tmp_path}/a.db"))
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(auth.ensure_open)
+    await auth.aclose()
+    assert repr(auth) == "Auth(opened=False)"
+
+
+async def test_the_block_that_began_the_background_ends_it(tmp_path: Any) -> None:
+    auth = Auth(make_settings(database_url=f"sqlite:///{tmp_path}/a.db"))
+    await auth.ensure_open()
+    async with auth:
+        assert auth._feed.in_background
+    assert not auth._feed.in_background
+    assert repr(auth) == "Auth(opened=True)"
+    await auth.aclose()

@@ -58,6 +58,7 @@ class Auth:
         self._tokens = TokenVerifier(settings, self.store, keyring, self._clock)
         self._opening = anyio.Lock()
         self._opened = 0
+        self._entered = 0
         self._background: TaskGroup | None = None
 
         self.keys = KeyService(settings, self.store, self._feed, self._keys, self._clock)
@@ -105,7 +106,8 @@ class Auth:
 
     async def __aenter__(self) -> Self:
         await self.open()
-        if self._background is None:
+        self._entered += 1
+        if self._entered == 1:
             self._background = anyio.create_task_group()
             await self._background.__aenter__()
             self._feed.in_background = True
@@ -118,8 +120,9 @@ class Auth:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._entered -= 1
         try:
-            if self._opened == 1 and self._background is not None:
+            if self._entered == 0 and self._background is not None:
                 await self._stop_background(self._background)
         finally:
             # Whatever a server does to its shutdown, what is pending is written.
@@ -132,9 +135,13 @@ class Auth:
         await background.__aexit__(None, None, None)
 
     async def ensure_open(self) -> None:
-        """Open at first use, where nobody opened it before."""
-        if self._opened == 0:
-            await self.open()
+        """Open at first use, where nobody opened it before; once for all who come first together."""
+        if self._opened:
+            return
+        async with self._opening:
+            if self._opened == 0:
+                await self._connect()
+                self._opened = 1
 
     def recall(self, authorization: bytes) -> Principal | None:
         """Return the caller whose header this is, if it was verified a moment ago; nothing is awaited."""

@@ -4,6 +4,7 @@ import json
 from base64 import urlsafe_b64decode
 from typing import Any
 
+import anyio
 import pytest
 
 from callcov_auth import Auth
@@ -224,3 +225,35 @@ async def test_an_access_token_on_its_own(auth: Auth, clock: Clock) -> None:
 async def test_what_is_not_issued(auth: Auth, subject: str, scopes: list[str]) -> None:
     with pytest.raises(ValidationFailed):
         await auth.tokens.issue(subject, scopes=scopes)
+
+
+@pytest.mark.parametrize("act", ["disable", "set_password"])
+async def test_a_login_does_not_outlive_what_overtook_it(
+    auth: Auth, user: User, act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password is right, and is changed before the session begins."""
+    check = auth.tokens.check_password
+
+    async def overtaken(email: str, password: str) -> User:
+        checked = await check(email, password)
+        if act == "disable":
+            await auth.users.disable(user.id)
+        else:
+            await auth.users.set_password(user.id, "AnotherPassword456!")
+        return checked
+
+    monkeypatch.setattr(auth.tokens, "check_password", overtaken)
+    with pytest.raises(InvalidCredentials):
+        await auth.tokens.login(user.email, PASSWORD)
+
+
+async def test_two_logins_that_hash_anew_at_once_are_both_right(tmp_path: Any) -> None:
+    settings = make_settings(database_url=f"sqlite:///{tmp_path}/users.db")
+    async with Auth(settings) as auth:
+        await auth.users.create("user@example.com", PASSWORD)
+    async with (
+        Auth(settings.replace(password_time_cost=2, password_workers=4)) as auth,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(4):
+            group.start_soon(auth.tokens.login, "user@example.com", PASSWORD)

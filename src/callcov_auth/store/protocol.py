@@ -98,7 +98,9 @@ class Store(Protocol):
 
     async def user_by_email(self, email: str) -> User | None: ...
 
-    async def users(self) -> Sequence[User]: ...
+    async def users(self) -> Sequence[User]:
+        """Return every user, the oldest first."""
+        ...
 
     async def renew_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         """Put ``new`` in the place of ``old``, both of one password; nothing where ``old`` is gone."""
@@ -117,7 +119,10 @@ class Store(Protocol):
         ...
 
     async def add_key(self, key: Key, *, max_active: int) -> None:
-        """Raises KeyLimitReached when the owner has ``max_active`` working keys at ``key.created_at``."""
+        """Raises KeyLimitReached when the owner has ``max_active`` working keys at ``key.created_at``.
+
+        Raises Conflict for a digest or an id that is taken, and for an owner who is not there.
+        """
         ...
 
     async def key_by_digest(self, digest: bytes) -> OwnedKey | None: ...
@@ -151,8 +156,12 @@ class Store(Protocol):
 
     async def has_imported_keys(self) -> bool: ...
 
-    async def add_session(self, session: Session) -> None:
-        """Add a session, and forget those of the same subject that ended."""
+    async def add_session(self, session: Session, *, password_hash: str | None = None) -> bool:
+        """Add a session, and forget those of the same subject that ended.
+
+        With ``password_hash``, only while that is still the hash of the user who is the subject, and the
+        user is not disabled; False otherwise. A password that is changed during a login ends that too.
+        """
         ...
 
     async def session(self, session_id: str) -> Session | None: ...

@@ -204,13 +204,16 @@ class SqlStore:
         statement = select(api_keys.c.id).where(api_keys.c.imported).limit(1)
         return await self._read(lambda connection: connection.execute(statement).first() is not None)
 
-    async def add_session(self, session: Session) -> None:
-        def work(connection: Connection) -> None:
+    async def add_session(self, session: Session, *, password_hash: str | None = None) -> bool:
+        def work(connection: Connection) -> bool:
+            if password_hash is not None and not _has_password(connection, session.subject, password_hash):
+                return False
             ended = and_(sessions.c.subject == session.subject, sessions.c.expires_at <= session.created_at)
             connection.execute(delete(sessions).where(ended))
             connection.execute(insert(sessions), [_session_values(session)])
+            return True
 
-        await self._write(work)
+        return await self._write(work)
 
     async def session(self, session_id: str) -> Session | None:
         return await self._first(_SESSION_BY_ID, _session, session_id=session_id)
@@ -333,6 +336,13 @@ def _insert_key(connection: Connection, key: Key, max_active: int) -> None:
     if connection.execute(count).scalar_one() >= max_active:
         raise KeyLimitReached()
     connection.execute(insert(api_keys), [_key_values(key)])
+
+
+def _has_password(connection: Connection, user_id: str, password_hash: str) -> bool:
+    unchanged = and_(
+        users.c.id == user_id, users.c.password_hash == password_hash, users.c.disabled_at.is_(None)
+    )
+    return connection.execute(select(users.c.id).where(unchanged)).first() is not None
 
 
 def _update_user(connection: Connection, user_id: str, **values: Any) -> bool:

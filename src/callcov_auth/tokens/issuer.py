@@ -9,7 +9,7 @@ import jwt
 from pydantic import SecretStr
 
 from callcov_auth.cache.feed import Feed
-from callcov_auth.errors import TokenExpired, TokenRevoked
+from callcov_auth.errors import InvalidCredentials, TokenExpired, TokenRevoked
 from callcov_auth.events import LoggedIn, LoggedOut, emit
 from callcov_auth.settings import AuthSettings
 from callcov_auth.store.protocol import Change, Session, Store, User
@@ -62,8 +62,7 @@ class TokenService:
     async def login(self, email: str, password: str) -> TokenPair:
         """Begin a session. Raises InvalidCredentials, ValidationFailed, AuthUnavailable."""
         request = validated(LoginRequest, {"email": email, "password": password})
-        user = await self.check_password(request.email, request.password)
-        session = await self._begin(user.id, self.settings.refresh_token_ttl)
+        user, session = await self._begin_login(request)
         emit(LoggedIn(user.id, session.id))
         refresh = self._signed(REFRESH, session, ends_at=session.expires_at)
         return self._pair(session, user.scopes, refresh)
@@ -103,15 +102,23 @@ class TokenService:
     async def issue(self, subject: str, *, scopes: Collection[str] = ()) -> str:
         """Return an access token for ``subject``, with a session of its own. Raises ValidationFailed."""
         request = validated(IssueRequest, {"subject": subject, "scopes": sorted(scopes)})
-        session = await self._begin(request.subject, self.settings.access_token_ttl)
+        session = self._new_session(request.subject, self.settings.access_token_ttl)
+        await self.store.add_session(session)
         return self._access(session, frozenset(request.scopes))
 
-    async def _begin(self, subject: str, ttl: int) -> Session:
+    async def _begin_login(self, request: LoginRequest) -> tuple[User, Session]:
+        # Twice, because another login may have hashed the same password anew in the meantime.
+        for _ in range(2):
+            user = await self.check_password(request.email, request.password)
+            session = self._new_session(user.id, self.settings.refresh_token_ttl)
+            if await self.store.add_session(session, password_hash=user.password_hash):
+                return user, session
+        raise InvalidCredentials(reason="password_changed_meanwhile")
+
+    def _new_session(self, subject: str, ttl: int) -> Session:
         # Whole seconds, so that the row ends when the token does.
         now = int(self.clock())
-        session = Session(f"ses_{secrets.token_hex(12)}", subject, now, now + ttl)
-        await self.store.add_session(session)
-        return session
+        return Session(f"ses_{secrets.token_hex(12)}", subject, now, now + ttl)
 
     async def _end(self, session_id: str) -> None:
         await self.store.revoke_session(session_id, at=self.clock())

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from callcov_auth.cache.feed import Feed
 from callcov_auth.errors import AuthUnavailable, Conflict, InvalidCredentials, NotFound
@@ -79,14 +80,16 @@ class UserService:
             emit(LoginFailed(_why(user, matches)))
             raise InvalidCredentials()
         if self._passwords.needs_rehash(user.password_hash):
-            await self._renew_hash(user, password)
+            return await self._with_new_hash(user, password)
         return user
 
-    async def _renew_hash(self, user: User, password: str) -> None:
+    async def _with_new_hash(self, user: User, password: str) -> User:
         # The login is right already, so it does not fail for a full queue or a store that cannot write.
         with suppress(AuthUnavailable):
             new = await self._passwords.hash(password)
             await self._store.renew_password_hash(user.id, old=user.password_hash, new=new)
+            return replace(user, password_hash=new)
+        return user
 
     async def set_password(self, user_id: str, password: str) -> None:
         """Set a new password, and log the user out everywhere. Raises NotFound, ValidationFailed."""

@@ -1,7 +1,7 @@
 """Sessions: begun by a login, ended by a logout, forgotten after their time."""
 
 from callcov_auth.store.protocol import Change, Store
-from tests.store.contract.samples import NOW, make_session, with_user
+from tests.store.contract.samples import NOW, make_session, make_user, with_user
 
 LATER = NOW + 60
 
@@ -57,3 +57,19 @@ async def another_subjects_sessions_are_not_forgotten(store: Store) -> None:
     await store.add_session(others)
     await store.add_session(make_session("ses_2", created_at=LATER + 1, expires_at=LATER + 2))
     assert await store.session("ses_1") == others
+
+
+async def a_login_that_a_new_password_overtook_begins_no_session(store: Store) -> None:
+    await with_user(store)
+    verified = make_user().password_hash
+    assert await store.add_session(make_session("ses_1"), password_hash=verified)
+    await store.change_password("usr_1", "$argon2id$another", at=NOW)
+    assert not await store.add_session(make_session("ses_2"), password_hash=verified)
+    assert await store.session("ses_2") is None
+    assert await store.add_session(make_session("ses_3"), password_hash="$argon2id$another")
+
+
+async def a_login_of_a_user_who_was_disabled_meanwhile_begins_no_session(store: Store) -> None:
+    await with_user(store)
+    await store.disable_user("usr_1", at=NOW)
+    assert not await store.add_session(make_session(), password_hash=make_user().password_hash)
