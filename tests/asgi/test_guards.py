@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from callcov_auth import Auth, AuthMiddleware, current_principal, requires
+from callcov_auth import Auth, AuthError, AuthMiddleware, current_principal, requires
 from tests.support.asgi import connect, request
 from tests.support.settings import make_settings
 
@@ -123,3 +123,13 @@ def test_a_guarded_endpoint_keeps_its_name_and_its_signature() -> None:
     decorated = requires("a")(endpoint)
     assert (decorated.__name__, decorated.__doc__) == ("endpoint", "Documented.")
     assert inspect.signature(decorated) == inspect.signature(endpoint)
+
+
+async def test_an_apps_own_handler_of_refusals_is_left_in_its_place(auth: Auth) -> None:
+    async def own(request: Request, error: Exception) -> PlainTextResponse:
+        return PlainTextResponse("in our own words", 403)
+
+    token = await auth.tokens.issue("usr_1")
+    app = AuthMiddleware(Starlette(routes=ROUTES, exception_handlers={AuthError: own}), auth=auth)
+    answer = await request(app, "/both", [("Authorization", f"Bearer {token}")])
+    assert (answer.status, answer.body) == (403, b"in our own words")

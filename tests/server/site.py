@@ -110,6 +110,7 @@ async def socket_refuses_late(websocket: WebSocket) -> None:
 
 async def socket_chooses(websocket: WebSocket) -> None:
     await websocket.accept(subprotocol="chat")
+    await websocket.send_json({})
     await until_it_leaves(websocket)
 
 

@@ -1,12 +1,15 @@
 """WebSockets as a client meets them: what an accepted one said, or how the handshake was refused."""
 
+import asyncio
 import json
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# The client that uses one thread: two on one TLS connection lose data in Python before 3.13.
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 TIMEOUT = 60
@@ -25,44 +28,62 @@ class Refusal:
         return dict(json.loads(self.body)["error"])
 
 
-def dial(
-    site: str, path: str, *lines: bytes, subprotocols: Sequence[str] | None = None, **options: Any
-) -> ClientConnection:
-    """Open a WebSocket with these header lines beside the handshake's own. Raises InvalidStatus."""
+def hear(site: str, path: str, *lines: bytes, **options: Any) -> dict[str, Any]:
+    """Return the first message, which is JSON, with the chosen subprotocol under ``chosen``."""
+
+    async def heard() -> dict[str, Any]:
+        async with _dial(site, path, lines, **options) as socket:
+            return {**json.loads(await socket.recv()), "chosen": socket.subprotocol}
+
+    return _run(heard())
+
+
+def be_refused(site: str, path: str, *lines: bytes, **options: Any) -> Refusal:
+    """Return the refusal of a handshake that must not succeed."""
+
+    async def refused() -> Refusal:
+        try:
+            async with _dial(site, path, lines, **options):
+                raise AssertionError("the WebSocket was accepted")
+        except InvalidStatus as error:
+            response = error.response
+            return Refusal(response.status_code, response.headers, bytes(response.body or b""))
+
+    return _run(refused())
+
+
+def how_closed(site: str, path: str, *lines: bytes) -> tuple[int, str]:
+    """Return the code and the reason with which an accepted WebSocket was closed, unasked."""
+
+    async def closed() -> tuple[int, str]:
+        async with _dial(site, path, lines) as socket:
+            try:
+                raise AssertionError(f"it said {await socket.recv()!r} instead")
+            except ConnectionClosed as end:
+                assert end.rcvd is not None
+                return end.rcvd.code, end.rcvd.reason
+
+    return _run(closed())
+
+
+def _dial(
+    site: str,
+    path: str,
+    lines: Sequence[bytes],
+    *,
+    subprotocols: Sequence[str] | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> connect:
     pairs = [line.decode("latin-1").split(": ", 1) for line in lines]
     return connect(
         site.replace("http", "ws", 1) + path,
         additional_headers=[(name, value) for name, value in pairs],
         subprotocols=[Subprotocol(name) for name in subprotocols] if subprotocols else None,
+        ssl=tls,
         proxy=None,
         open_timeout=TIMEOUT,
-        **options,
     )
 
 
-def hear(site: str, path: str, *lines: bytes, **options: Any) -> dict[str, Any]:
-    """Return the first message, which is JSON, with the chosen subprotocol under ``chosen``."""
-    with dial(site, path, *lines, **options) as socket:
-        return {**json.loads(socket.recv(timeout=TIMEOUT)), "chosen": socket.subprotocol}
-
-
-def be_refused(site: str, path: str, *lines: bytes, **options: Any) -> Refusal:
-    """Return the refusal of a handshake that must not succeed."""
-    try:
-        socket = dial(site, path, *lines, **options)
-    except InvalidStatus as refused:
-        response = refused.response
-        return Refusal(response.status_code, response.headers, bytes(response.body or b""))
-    socket.close()
-    raise AssertionError("the WebSocket was accepted")
-
-
-def how_closed(site: str, path: str, *lines: bytes) -> tuple[int, str]:
-    """Return the code and the reason with which an accepted WebSocket was closed, unasked."""
-    with dial(site, path, *lines) as socket:
-        try:
-            said = socket.recv(timeout=TIMEOUT)
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None
-            return closed.rcvd.code, closed.rcvd.reason
-    raise AssertionError(f"it said {said!r} instead")
+def _run(conversation: Any) -> Any:
+    return asyncio.run(asyncio.wait_for(conversation, TIMEOUT))

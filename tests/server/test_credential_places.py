@@ -7,7 +7,7 @@ import pytest
 from callcov_auth import Auth
 from tests.server.seeding import Seeded
 from tests.server.site import make_site
-from tests.server.socket_client import be_refused, dial, hear
+from tests.server.socket_client import be_refused, hear
 from tests.support.raw_http import ask
 from tests.support.servers import serve
 
@@ -98,8 +98,7 @@ def test_a_browser_offers_the_credential_as_a_subprotocol_which_the_app_never_se
 
 
 def test_the_app_may_choose_another_of_the_offered(site: str, seeded: Seeded) -> None:
-    with dial(site, "/ws/chat", subprotocols=["bearer", seeded.key, "chat"]) as socket:
-        assert socket.subprotocol == "chat"
+    assert hear(site, "/ws/chat", subprotocols=["bearer", seeded.key, "chat"]) == {"chosen": "chat"}
 
 
 def test_subprotocols_without_bearer_are_the_apps_own(site: str, seeded: Seeded) -> None:

@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator
 
-import anyio
 import httpx2
 import pytest
-from websockets.asyncio.client import connect as connect_async
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 from callcov_auth import Auth
 from tests.server.seeding import EMAIL, PASSWORD, Seeded
 from tests.server.site import make_site
+from tests.server.socket_client import be_refused, hear
 from tests.support.servers import serve
 from tests.support.tls import Certificate, make_certificate
 
@@ -66,23 +63,14 @@ def test_a_trusted_proxy_that_had_it_in_plain_is_refused_though_it_speaks_tls_to
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "https_required")
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_secure_websocket_is_let_in(site: str, certificate: Certificate, seeded: Seeded) -> None:
-    """Not by websockets' client for threads: reading and writing one TLS connection in two can hang."""
-    url = site.replace("https://", "wss://") + "/ws"
-    headers = {"Authorization": f"Bearer {seeded.key}"}
-    with anyio.fail_after(20):
-        context = certificate.client_context()
-        async with connect_async(url, ssl=context, additional_headers=headers, proxy=None) as socket:
-            assert seeded.owner_id in str(await socket.recv())
+def test_a_secure_websocket_is_let_in(site: str, certificate: Certificate, seeded: Seeded) -> None:
+    heard = hear(site, "/ws", *seeded.lines("key"), tls=certificate.client_context())
+
+    assert heard["subject"] == seeded.owner_id
 
 
 def test_a_plain_websocket_is_refused(seeded: Seeded) -> None:
     with serve(make_site(Auth(seeded.settings.replace(require_https=True)))) as url:
-        headers = {"Authorization": f"Bearer {seeded.key}"}
-        with pytest.raises(InvalidStatus) as refused:
-            connect(url.replace("http://", "ws://") + "/ws", additional_headers=headers, proxy=None)
+        refusal = be_refused(url, "/ws", *seeded.lines("key"))
 
-    assert refused.value.response.status_code == 403
-    assert b'"https_required"' in refused.value.response.body
+    assert (refusal.status, refusal.error["code"]) == (403, "https_required")

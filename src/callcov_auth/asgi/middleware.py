@@ -77,7 +77,7 @@ class AuthMiddleware:
         """At the first call, when the app is whole: see to what would answer before we hear of it."""
         self._looked_inside = True
         for found in everything_inside(self.app):
-            if isinstance(found, Starlette):
+            if isinstance(found, Starlette) and AuthError not in found.exception_handlers:
                 # It answers what its endpoints raise with a bare 500, unless it is told how.
                 found.add_exception_handler(AuthError, self._answer_inside)  # type: ignore[arg-type]
             if is_cors(found):
