@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+# First, for it takes away a variable that names no setting.
+import tests.support.vectors  # noqa: F401
 from callcov_auth import Auth
 from tests.support.clock import Clock
 from tests.support.settings import make_settings

@@ -94,8 +94,8 @@ def test_the_pepper_is_in_a_repr():
 
 def test_a_derived_key_is_in_a_repr_of_a_room(monkeypatch):
     settings = made_settings(database_url="sqlite://")
-    noted(settings.token_key.hex())
-    monkeypatch.setattr("callcov_auth.auth.Feed.__repr__", lambda feed: repr(settings.token_key))
+    noted(settings.token_keys[0].hex())
+    monkeypatch.setattr("callcov_auth.auth.Feed.__repr__", lambda feed: repr(settings.token_keys))
     Auth(settings)
 
 

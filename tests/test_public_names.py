@@ -67,6 +67,7 @@ ROUTES = {
     ("DELETE", "/api/v1/api-keys/{key_id}"),
     ("POST", "/api/v1/api-keys/{key_id}/rotate"),
     ("GET", "/api/v1/users/me"),
+    ("GET", "/.well-known/jwks.json"),
 }
 
 AUTH_METHODS = {
@@ -92,6 +93,7 @@ SERVICE_METHODS = {
     "tokens.login": "(email, password)",
     "tokens.refresh": "(refresh_token)",
     "tokens.logout": "(refresh_token=None, *, session_id=None)",
+    "tokens.session_of": "(refresh_token)",
     "tokens.issue": "(subject, *, scopes=())",
 }
 

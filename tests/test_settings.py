@@ -15,6 +15,12 @@ STRONG = secrets.token_urlsafe(48)
 DEFAULTS = {
     "accept": {"api_key", "token"},
     "pepper": None,
+    "signing_keys": (),
+    "signing_algorithm": "ES256",
+    "signing_key_rotation_days": None,
+    "previous_secrets": (),
+    "import_peppers": (),
+    "trusted_issuers": (),
     "auto_migrate": True,
     "require_https": True,
     "trusted_proxies": (),
@@ -170,7 +176,7 @@ def test_no_secret_stands_in_the_repr() -> None:
     shown = f"{settings!r} {settings} {settings.model_dump()}"
     assert STRONG not in shown
     assert STRONG[::-1] not in shown
-    assert repr(settings.token_key) not in shown
+    assert repr(settings.token_keys[0]) not in shown
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -188,10 +194,10 @@ def test_replace_validates_again() -> None:
 
 def test_each_purpose_has_a_key_of_its_own() -> None:
     settings = make_settings(secret=STRONG)
-    keys = {settings.pepper_key, settings.key_mac_key, settings.token_key}
+    keys = {settings.pepper_key, settings.key_mac_key, settings.token_keys[0]}
     assert len(keys) == 3
     assert {len(key) for key in keys} == {32}
-    assert make_settings(secret=STRONG).token_key == settings.token_key
+    assert make_settings(secret=STRONG).token_keys[0] == settings.token_keys[0]
 
 
 def test_a_pepper_stands_in_for_the_secret_for_keys_alone() -> None:
@@ -199,7 +205,7 @@ def test_a_pepper_stands_in_for_the_secret_for_keys_alone() -> None:
     plain = make_settings(secret=STRONG)
     assert peppered.pepper_key != plain.pepper_key
     assert peppered.key_mac_key != plain.key_mac_key
-    assert peppered.token_key == plain.token_key
+    assert peppered.token_keys[0] == plain.token_keys[0]
 
 
 def test_keys_derive_by_hkdf_sha256() -> None:

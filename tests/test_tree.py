@@ -24,6 +24,8 @@ LEFT_BEHIND = (
     ".env",
     "*.db",
     "*.db-*",
+    ".vectors",
+    "mutants",
 )
 MAX_BYTES = 100_000
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -17,16 +17,25 @@ from callcov_auth.keys.last_use import LastUse
 from callcov_auth.keys.service import KeyService
 from callcov_auth.keys.validator import KeyValidator
 from callcov_auth.principal import Principal
-from callcov_auth.settings import AuthSettings
+from callcov_auth.settings import AuthSettings, SettingsError
+from callcov_auth.store.none import no_store
 from callcov_auth.store.protocol import Store
 from callcov_auth.tokens.issuer import TokenService
-from callcov_auth.tokens.keyring import hs256_keyring
+from callcov_auth.tokens.jwk import BadKey
+from callcov_auth.tokens.jwks import RemoteKeys
+from callcov_auth.tokens.keyring import Keyring, load_keyring
+from callcov_auth.tokens.rotation import SigningKeyService
+from callcov_auth.tokens.sealing import Seals
+from callcov_auth.tokens.stored_keys import StoredKeys
+from callcov_auth.tokens.trusted import load_issuers
 from callcov_auth.tokens.verifier import TokenVerifier
 from callcov_auth.users.passwords import Passwords
 from callcov_auth.users.service import UserService
 
 # How long closing waits for the last writes, in seconds.
 CLOSING_GRACE = 5.0
+# How often it is looked whether an issuer's keys are due, in seconds.
+KEYS_INTERVAL = 1.0
 
 
 class Auth:
@@ -54,8 +63,10 @@ class Auth:
         self._feed = Feed(self.store, self._cache, interval=settings.revocation_interval, timer=self._timer)
         self._last_use = LastUse(self.store, timer=self._timer)
         self._keys = KeyValidator(settings, self.store, self._last_use, self._clock)
-        keyring = hs256_keyring(settings.token_key)
-        self._tokens = TokenVerifier(settings, self.store, keyring, self._clock)
+        keyring = _keyring(settings, self._clock)
+        self._own_keys = None if keyring is None else self._stored_keys(keyring)
+        issuers, self._remote_keys = load_issuers(settings, self._timer)
+        self._tokens = TokenVerifier(settings, self.store, self._own_keys, issuers, self._clock)
         self._opening = anyio.Lock()
         self._opened = 0
         self._entered = 0
@@ -75,6 +86,7 @@ class Auth:
         self.tokens = TokenService(
             settings, self.store, self._feed, keyring, self._tokens, self.users.check_password, self._clock
         )
+        self.signing_keys = SigningKeyService(settings, self.store, self._own_keys, self._clock)
 
     def __repr__(self) -> str:
         return f"Auth(opened={self._opened > 0})"
@@ -88,7 +100,7 @@ class Auth:
         """Connect the store and bring its schema up to date. Raises SchemaError, AuthUnavailable.
 
         Without ``async with`` there is no background task: other processes' revocations are then asked
-        for by the first request after each interval.
+        for by the first request after each interval, and so is the state of the signing keys.
         """
         async with self._opening:
             if self._opened == 0:
@@ -112,6 +124,8 @@ class Auth:
             await self._background.__aenter__()
             self._feed.in_background = True
             self._background.start_soon(self._housekeeping)
+            for keys in self._remote_keys:
+                self._background.start_soon(self._refreshing, keys)
         return self
 
     async def __aexit__(
@@ -136,8 +150,12 @@ class Auth:
 
     async def ensure_open(self) -> None:
         """Open at first use, where nobody opened it before; once for all who come first together."""
-        if self._opened:
-            return
+        if self._opened == 0:
+            await self._open_first()
+        if self._background is None:
+            await self.signing_keys.tend()
+
+    async def _open_first(self) -> None:
         async with self._opening:
             if self._opened == 0:
                 await self._connect()
@@ -180,10 +198,22 @@ class Auth:
             lifetime = min(lifetime, principal.expires_at + leeway - self._clock())
         return self._timer() + lifetime
 
+    def _stored_keys(self, keyring: Keyring) -> StoredKeys:
+        # A key that is gone takes with it whoever was verified by it.
+        return StoredKeys(
+            keyring,
+            self.store,
+            Seals(self.settings.seal_keys),
+            timer=self._timer,
+            on_loss=self._cache.clear,
+        )
+
     async def _connect(self) -> None:
         try:
             await self.store.open()
-            self._keys.imported_keys = await self.store.has_imported_keys()
+            await self._keys.learn()
+            if self._own_keys is not None:
+                await self._own_keys.load()
             await self._feed.poll()
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -202,12 +232,18 @@ class Auth:
         if await self._feed.catch_up():
             await self._last_use.flush()
 
+    async def _refreshing(self, keys: RemoteKeys) -> None:
+        while True:
+            await keys.refresh()
+            await anyio.sleep(KEYS_INTERVAL)
+
     async def _housekeeping(self) -> None:
         while True:
             await anyio.sleep(self.settings.revocation_interval)
             try:
                 await self._feed.poll()
                 await self._last_use.flush()
+                await self.signing_keys.tend()
             except Exception:
                 # A store of somebody else's may fail in any way; the task must outlive it. The feed's trust
                 # runs out meanwhile, so that nothing stale is served.
@@ -225,7 +261,16 @@ def _header_bytes(authorization: bytes | str) -> bytes:
         ) from None
 
 
-def _store(settings: AuthSettings) -> Store:
+def _keyring(settings: AuthSettings, clock: Callable[[], float]) -> Keyring | None:
+    try:
+        return load_keyring(settings, clock)
+    except BadKey as error:
+        raise SettingsError(f"CALLCOV_AUTH_SIGNING_KEYS: {error}") from None
+
+
+def _store(settings: AuthSettings) -> Any:
+    if settings.is_resource_server:
+        return no_store()
     # Here, because a program that brings its own store needs no database library at all.
     from callcov_auth.store.sql import SqlStore
 

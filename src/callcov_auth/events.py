@@ -98,6 +98,55 @@ class FeedRestored(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class KeysFetched(Event):
+    """A trusted issuer's key set came; ``refused`` tells of each key that cannot be used, and why."""
+
+    name = "keys_fetched"
+    issuer: str
+    keys: int
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeysLost(Event):
+    """A trusted issuer's key set cannot be had; the last good one stays in use for a while."""
+
+    name = "keys_lost"
+    level = logging.WARNING
+    issuer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyAdded(Event):
+    """One of our own, which others see at once, and which signs from then on (Unix seconds)."""
+
+    name = "signing_key_added"
+    kid: str
+    alg: str
+    signs_from: float
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyRetired(Event):
+    """It was settled that the key verifies no more from ``retires_at`` on (Unix seconds)."""
+
+    name = "signing_key_retired"
+    kid: str
+    retires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyUnreadable(Event):
+    """A stored signing key is passed over, so what it signed is refused; ``reason`` tells why."""
+
+    name = "signing_key_unreadable"
+    level = logging.WARNING
+    kid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class LastUseLost(Event):
     """``last_used_at`` of so many keys could not be written."""
 

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from callcov_auth.asgi.endpoints import ENDPOINTS, Endpoint, both_paths, handler_of
+from callcov_auth.asgi.endpoints import (
+    ENDPOINTS,
+    KEY_SET_PATH,
+    Endpoint,
+    both_paths,
+    handler_of,
+    key_set_handler,
+)
 from callcov_auth.auth import Auth
 
 try:
@@ -13,12 +20,15 @@ except ImportError as error:
 
 def router(auth: Auth) -> APIRouter:
     """Return the routes of ``auth_routes(auth)`` for ``app.include_router``: the same answers, documented."""
-    made = APIRouter(prefix=auth.settings.api_prefix, tags=["auth"])
+    made = APIRouter(tags=["auth"])
     for endpoint in ENDPOINTS:
         handler = handler_of(endpoint, auth)
-        written, other = both_paths(endpoint.path)
+        written, other = both_paths(auth.settings.api_prefix + endpoint.path)
         made.add_api_route(written, handler, **_described(endpoint))
         made.add_api_route(other, handler, methods=[endpoint.method], include_in_schema=False)
+    key_set = key_set_handler(auth)
+    made.add_api_route(KEY_SET_PATH, key_set, name="key_set", summary="Show the public signing keys")
+    made.add_api_route(KEY_SET_PATH + "/", key_set, include_in_schema=False)
     return made
 
 

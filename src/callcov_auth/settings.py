@@ -5,13 +5,27 @@ order of precedence. Whatever is unknown, missing or weak raises SettingsError, 
 setting and the cure and never shows the value.
 """
 
+import json
 import os
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ImportString, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ImportString,
+    Secret,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from callcov_auth.weak_secrets import MIN_BYTES, weakness
@@ -20,9 +34,16 @@ ENV_PREFIX = "CALLCOV_AUTH_"
 
 Environment = Literal["live", "test"]
 CredentialKind = Literal["api_key", "token"]
+SigningAlgorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
 Network = IPv4Network | IPv6Network
 
 _GENERATE = "generate one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+_SECRET_MISSING = (
+    f"{ENV_PREFIX}SECRET: it is required, at least {MIN_BYTES} bytes; run 'callcov-auth init', or {_GENERATE}"
+)
+ASYMMETRIC: frozenset[str] = frozenset(get_args(SigningAlgorithm))
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f]+$"
 
 
@@ -42,8 +63,6 @@ def _listed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):
-        import json
-
         try:
             return json.loads(value)
         except ValueError:
@@ -51,6 +70,60 @@ def _listed(value: Any) -> Any:
                 "it is not valid JSON; write a JSON list, or names with commas between"
             ) from None
     return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _json_list(value: Any) -> Any:
+    """Read the JSON list that an environment variable holds."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        # 'from None', for the reader's error holds the whole text.
+        raise ValueError("it is not valid JSON; write a JSON list") from None
+
+
+def _key_texts(value: Any) -> Any:
+    """Take JSON objects where texts of them are wanted, as a list in JSON has them."""
+    value = _json_list(value)
+    if not isinstance(value, list | tuple):
+        return value
+    return [json.dumps(item) if isinstance(item, dict) else item for item in value]
+
+
+def _pepper(secret: SecretStr) -> SecretStr:
+    if not pepper_bytes(secret.get_secret_value()):
+        raise ValueError("each is a text, or bytes written 'hex:…' or 'base64:…', and not empty")
+    return secret
+
+
+def pepper_bytes(text: str) -> bytes | None:
+    """Return the bytes of another program's pepper: those of the text in UTF-8, or as ``hex:`` and
+    ``base64:`` name them. None for what is not written so."""
+    try:
+        if text.startswith("hex:"):
+            return bytes.fromhex(text.removeprefix("hex:"))
+        if text.startswith("base64:"):
+            return b64decode(text.removeprefix("base64:"), validate=True)
+        return text.encode()
+    except ValueError:
+        return None
+
+
+def _https_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or parts.port == 0 or "@" in parts.netloc or "#" in url:
+        raise ValueError("it is an address that starts with 'https://', without a user or a fragment")
+    return url
+
+
+def _token_type(value: str) -> str:
+    folded = value.lower().removeprefix("application/")
+    if folded == "rt+jwt":
+        raise ValueError("'rt+jwt' is a refresh token's, which is never taken as an access token")
+    if not folded:
+        raise ValueError("a type is not empty; 'none' stands for a header without one")
+    return folded
 
 
 def _path_pattern(pattern: str) -> str:
@@ -87,10 +160,49 @@ def _network(value: Any) -> Any:
 
 
 Strong = Annotated[SecretStr, AfterValidator(_strong)]
+Pepper = Annotated[SecretStr, AfterValidator(_pepper)]
 PathPattern = Annotated[str, AfterValidator(_path_pattern)]
 Proxy = Annotated[Network | Literal["unix"], BeforeValidator(_network)]
 Segment = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,15}$")]
+HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+TokenType = Annotated[str, AfterValidator(_token_type)]
 HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
+
+
+class TrustedIssuer(BaseModel):
+    """An issuer of tokens that are taken beside our own, by its own keys alone.
+
+    The keys come from exactly one of ``jwks`` (the set itself), ``jwks_url``, and ``discovery`` (OpenID
+    Connect Discovery 1.0 §4; its address, or true for the usual one below ``issuer``).
+    ``token_types`` are the header's ``typ``, with ``none`` for a header that has none. ``stale_for``: for so
+    many seconds after it should have been fetched again, the last good set stays in use.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    issuer: Annotated[str, Field(min_length=1, max_length=255, pattern=_NO_CONTROLS)]
+    audience: Annotated[str, Field(min_length=1, pattern=_NO_CONTROLS)]
+    jwks_url: HttpsUrl | None = None
+    # A Secret, because its keys may be secret ones.
+    jwks: Secret[dict[str, Any]] | None = None
+    discovery: Literal[True] | HttpsUrl | None = None
+    algorithms: Annotated[frozenset[str], Field(min_length=1)] = ASYMMETRIC
+    scope_claim: Annotated[str, Field(min_length=1)] = "scope"
+    token_types: Annotated[frozenset[TokenType], Field(min_length=1)] = frozenset({"at+jwt", "jwt", "none"})
+    stale_for: Annotated[float, Field(ge=0, le=7 * 86400)] = 86400
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if sum(source is not None for source in (self.jwks, self.jwks_url, self.discovery)) != 1:
+            raise ValueError("an issuer has exactly one of jwks, jwks_url and discovery")
+        if self.discovery is True:
+            try:
+                _https_url(self.issuer)
+            except ValueError:
+                raise ValueError(
+                    "discovery: true is for an issuer that starts with 'https://'; give the address instead"
+                ) from None
+        return self
 
 
 class AuthSettings(BaseSettings):
@@ -106,8 +218,25 @@ class AuthSettings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    secret: Strong = Field(description="the pepper of the keys and the token signing key derive from it")
+    secret: Strong | None = Field(
+        default=None, description="the pepper of the keys and the token signing key derive from it"
+    )
     pepper: Strong | None = Field(default=None, description="in the secret's place, for the keys alone")
+    signing_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key_texts)] = Field(
+        default=(), description="in the secret's place, for tokens: private JWKs, of which the first signs"
+    )
+    signing_algorithm: SigningAlgorithm = Field(
+        default="ES256", description="of the signing keys that are made"
+    )
+    signing_key_rotation_days: int | None = Field(
+        default=None, ge=1, le=3650, description="the next signing key is made after so long; None for never"
+    )
+    previous_secrets: Annotated[tuple[Strong, ...], NoDecode, BeforeValidator(_json_list)] = Field(
+        default=(), description="what was made under them still verifies; newest first"
+    )
+    import_peppers: Annotated[tuple[Pepper, ...], NoDecode, BeforeValidator(_json_list)] = Field(
+        default=(), description="other programs' peppers, until each key that needs one was used here once"
+    )
     accept: Annotated[frozenset[CredentialKind], NoDecode, BeforeValidator(_listed)] = Field(
         default=frozenset({"api_key", "token"}), min_length=1
     )
@@ -126,6 +255,7 @@ class AuthSettings(BaseSettings):
 
     issuer: str = Field(default="callcov", pattern=_NO_CONTROLS)
     audience: str = Field(default="callcov", pattern=_NO_CONTROLS)
+    trusted_issuers: Annotated[tuple[TrustedIssuer, ...], NoDecode, BeforeValidator(_json_list)] = ()
     leeway: float = Field(default=0, ge=0, le=60)
     access_token_ttl: int = Field(default=1800, ge=1, le=86400)
     refresh_token_ttl: int = Field(default=604800, ge=1, le=366 * 86400)
@@ -167,25 +297,68 @@ class AuthSettings(BaseSettings):
         # Outside the handlers, so that the error which holds the values is not kept as its context.
         raise SettingsError(problem)
 
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        if self.secret is None and not self.is_resource_server and not (self.pepper and self.signing_keys):
+            raise ValueError(_SECRET_MISSING)
+        issuers = [self.issuer, *(trusted.issuer for trusted in self.trusted_issuers)]
+        if len(issuers) != len(set(issuers)):
+            raise ValueError(f"{ENV_PREFIX}TRUSTED_ISSUERS: two issuers have one name, or one has ours")
+        return self
+
+    @property
+    def is_resource_server(self) -> bool:
+        """Whether only others' tokens are taken, so that no secret and no database is needed."""
+        makes_tokens = self.secret is not None or bool(self.signing_keys)
+        return self.accept == {"token"} and bool(self.trusted_issuers) and not makes_tokens
+
     @cached_property
     def pepper_key(self) -> bytes:
         """The key of the keys' digests (HMAC-SHA256)."""
-        return derive((self.pepper or self.secret).get_secret_value().encode(), "pepper")
+        return self.pepper_keys[0]
 
     @cached_property
     def key_mac_key(self) -> bytes:
         """The key of the MAC inside every API key (keyed BLAKE2b)."""
-        return derive(self.pepper_key, "key mac")
+        return self.key_mac_keys[0]
 
     @cached_property
-    def token_key(self) -> bytes:
-        """The HS256 signing key."""
-        return derive(self.secret.get_secret_value().encode(), "HS256")
+    def pepper_keys(self) -> tuple[bytes, ...]:
+        """The pepper in force, then those of ``previous_secrets``."""
+        return tuple(
+            derive(secret, "pepper") for secret in _texts(self.pepper or self.secret, *self.previous_secrets)
+        )
+
+    @cached_property
+    def key_mac_keys(self) -> tuple[bytes, ...]:
+        """The MAC's key in force, then those of ``previous_secrets``."""
+        return tuple(derive(pepper, "key mac") for pepper in self.pepper_keys)
+
+    @cached_property
+    def import_pepper_keys(self) -> tuple[bytes, ...]:
+        """The bytes of ``import_peppers``."""
+        return tuple(pepper_bytes(pepper.get_secret_value()) or b"" for pepper in self.import_peppers)
+
+    @cached_property
+    def token_keys(self) -> tuple[bytes, ...]:
+        """The HS256 keys that secrets give: the one that signs, unless ``signing_keys`` do, then older."""
+        newest = None if self.signing_keys else self.secret
+        return tuple(derive(secret, "HS256") for secret in _texts(newest, *self.previous_secrets))
+
+    @cached_property
+    def seal_keys(self) -> tuple[bytes, ...]:
+        """The keys that seal the stored signing keys: the one in force, then those that only open."""
+        secrets = _texts(self.secret, self.pepper, *self.previous_secrets)
+        return tuple(derive(secret, "signing key seal") for secret in secrets)
 
     def replace(self, **changes: Any) -> Self:
         """Return these settings with ``changes``, validated again."""
         kept = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(_env_file=None, **(kept | changes))
+
+
+def _texts(*secrets: SecretStr | None) -> list[bytes]:
+    return [secret.get_secret_value().encode() for secret in secrets if secret is not None]
 
 
 def derive(secret: bytes, label: str) -> bytes:
@@ -211,10 +384,13 @@ def _refuse_unknown_variables(fields: Mapping[str, Any]) -> None:
 
 def _line(kind: str, location: tuple[int | str, ...], message: str) -> str:
     name = ENV_PREFIX + str(location[0]).upper() if location else "settings"
-    if kind == "missing" and location == ("secret",):
-        return f"{name}: it is required, at least {MIN_BYTES} bytes; run 'callcov-auth init', or {_GENERATE}"
-    if kind == "missing":
-        return f"{name}: it is required"
+    message = message.removeprefix("Value error, ")
+    if not location and message.startswith(ENV_PREFIX):
+        return message
+    if len(location) > 2:
+        # Inside a setting that is made of others; what pydantic adds for a union is no name.
+        names = (str(part) for part in location[1:] if isinstance(part, int) or part.isidentifier())
+        name += ": " + ".".join(names)
     if kind == "extra_forbidden":
         return f"{name}: there is no such setting; take it out, or mend its name"
-    return f"{name}: {message.removeprefix('Value error, ')}"
+    return f"{name}: {message}"

@@ -156,7 +156,7 @@ class Down(SqlStore):
 
     error: Exception = AuthUnavailable(reason="store_OperationalError", retry_after=7)
 
-    async def key_by_digest(self, digest: bytes):  # type: ignore[no-untyped-def]
+    async def keys_by_digest(self, digests, salted_prefixes=()):  # type: ignore[no-untyped-def]
         raise self.error
 
 

@@ -26,6 +26,9 @@ COMMANDS = [
     ("keys", "rotate", "key_1"),
     ("tokens", "issue", "usr_1"),
     ("tokens", "inspect"),
+    ("signing-keys", "add"),
+    ("signing-keys", "list"),
+    ("signing-keys", "retire", "0123456789abcdef"),
     ("serve", "--port", "0"),
 ]
 
@@ -62,8 +65,9 @@ def test_there_are_the_commands_of_the_contract() -> None:
     assert {" ".join(words) for words in LEAVES} == {
         *("init", "doctor", "demo", "serve"),
         *("users add", "users list", "users disable", "users set-password", "users set-scopes"),
-        *("keys create", "keys list", "keys revoke", "keys rotate"),
+        *("keys create", "keys import", "keys list", "keys revoke", "keys rotate"),
         *("tokens issue", "tokens inspect"),
+        *("signing-keys add", "signing-keys list", "signing-keys retire"),
     }
 
 

@@ -141,7 +141,7 @@ def test_people_read_the_header_the_claims_and_the_verdict() -> None:
     assert good.stdout.startswith("header:\n{")
     assert '"sub": "usr_1"' in good.stdout.partition("claims:\n")[2]
     assert good.stdout.endswith("verifies: yes\n")
-    assert bad.stdout.endswith("verifies: no, invalid_token (token_unknown_kid)\n")
+    assert bad.stdout.endswith("verifies: no, invalid_token (token_wrong_iss)\n")
     assert bad.exit_code == 1
 
 

@@ -14,7 +14,7 @@ from callcov_auth.demo import steps
 from callcov_auth.demo.check import run_check
 from callcov_auth.demo.conversation import Talk
 from callcov_auth.errors import InvalidCredentials
-from callcov_auth.tokens.verifier import TokenVerifier
+from callcov_auth.tokens.claims import ClaimRules
 from callcov_auth.users.service import UserService
 
 ROW = re.compile(r"  (?P<mark>holds|FAILS)  (?P<title>\S.*?)  +(?P<came>none|\d{3}( [a-z_]+)?) +\d+ ms")
@@ -84,7 +84,7 @@ def test_its_files_are_removed(good: GoodRun) -> None:
 
 
 def test_a_verifier_that_forgets_time_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TokenVerifier, "_check_times", lambda *_: None)
+    monkeypatch.setattr(ClaimRules, "_check_times", lambda *_: None)
     run = checked()
     failed = {title for title, mark in run.marks.items() if mark == "FAILS"}
     assert failed == {"an expired token is told apart", "a refresh token ends after seven days"}

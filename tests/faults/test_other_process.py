@@ -106,7 +106,7 @@ async def test_without_a_background_task_the_cache_serves_on_after_the_poll(pair
     async with _opened_without_background(Auth(pair.here.settings, store=store, clock=clock)) as alone:
         await alone.authenticate(pair.key)
         clock.advance(INTERVAL)
-        store.fail("key_by_digest")
+        store.fail("keys_by_digest")
         assert (await alone.authenticate(pair.key)).key_id == pair.key_id
 
 

@@ -127,7 +127,7 @@ async def test_everything_is_served_again_when_the_store_is_back(scene: Scene, c
     assert (await scene.auth.authenticate(scene.header)).key_id == scene.key_id
     assert (await scene.auth.authenticate(cold)).is_authenticated
     await scene.polls(1)
-    scene.store.fail("key_by_digest")
+    scene.store.fail("keys_by_digest")
     assert (await scene.auth.authenticate(cold)).is_authenticated
 
 
@@ -189,7 +189,7 @@ async def test_a_store_that_fails_in_an_unforeseen_way_does_not_end_the_polling(
     assert "housekeeping failed; it is tried again" in caplog.text
     scene.store.mend()
     await scene.polls(1)
-    scene.store.fail("key_by_digest")
+    scene.store.fail("keys_by_digest")
     assert scene.auth.recall(scene.header.encode()) is not None
 
 

@@ -19,9 +19,9 @@ class CountingStore(SqlStore):
 
     lookups = 0
 
-    async def key_by_digest(self, digest: bytes):  # type: ignore[no-untyped-def]
+    async def keys_by_digest(self, digests, salted_prefixes=()):  # type: ignore[no-untyped-def]
         self.lookups += 1
-        return await super().key_by_digest(digest)
+        return await super().keys_by_digest(digests, salted_prefixes)
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ async def test_a_server_that_cancels_its_lifespan_loses_no_writes(tmp_path: Path
         return {"type": "lifespan.startup"}
 
     async def use_a_key_and_cancel(message: Message) -> None:
-        user = await auth.users.create("user@example.com", "long enough")
+        user = await auth.users.create("user@example.com", "SecurePassword123!")
         key = await auth.keys.create(user.id, name="used")
         await auth.authenticate(f"Bearer {key.api_key.get_secret_value()}")
         server.cancel()

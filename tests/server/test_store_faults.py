@@ -40,7 +40,7 @@ def mended_afterwards(store: FaultyStore) -> Iterator[None]:
 def test_a_store_that_is_down_is_503_on_every_path(
     site: str, seeded: Seeded, store: FaultyStore, path: str
 ) -> None:
-    store.fail("key_by_digest", fault=lambda: AuthUnavailable(reason="store_down", retry_after=7))
+    store.fail("keys_by_digest", fault=lambda: AuthUnavailable(reason="store_down", retry_after=7))
 
     answer = ask(site, path, bearer(seeded.key))
 
@@ -50,7 +50,7 @@ def test_a_store_that_is_down_is_503_on_every_path(
 
 
 def test_it_is_asked_again_when_it_is_back(site: str, seeded: Seeded, store: FaultyStore) -> None:
-    store.fail("key_by_digest", "session")
+    store.fail("keys_by_digest", "session")
     down = ask(site, "/api/v1/analysis/", bearer(seeded.key))
     store.mend()
 
@@ -59,7 +59,7 @@ def test_it_is_asked_again_when_it_is_back(site: str, seeded: Seeded, store: Fau
 
 
 def test_what_needs_no_store_is_decided_without_it(site: str, seeded: Seeded, store: FaultyStore) -> None:
-    store.fail("key_by_digest", "session")
+    store.fail("keys_by_digest", "session")
 
     assert ask(site, "/api/v1/analysis/", bearer(seeded.token)).status == 200
     assert ask(site, "/api/v1/analysis/", bearer("sk_live_junk")).status == 401
@@ -68,7 +68,7 @@ def test_what_needs_no_store_is_decided_without_it(site: str, seeded: Seeded, st
 
 
 def test_an_endpoint_of_ours_answers_503_too(site: str, seeded: Seeded, store: FaultyStore) -> None:
-    store.fail("key_by_digest", "session")
+    store.fail("keys_by_digest", "session")
     body = b'{"refresh_token": "%b"}' % seeded.refresh_token.encode()
 
     answer = ask(site, "/api/v1/auth/refresh", method="POST", body=body)
@@ -80,7 +80,7 @@ def test_an_endpoint_of_ours_answers_503_too(site: str, seeded: Seeded, store: F
 def test_a_bug_is_500_logged_with_the_request_id_and_nothing_is_shown(
     site: str, seeded: Seeded, store: FaultyStore, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
-    store.fail("key_by_digest", "session", fault=lambda: RuntimeError(SECRET_TEXT))
+    store.fail("keys_by_digest", "session", fault=lambda: RuntimeError(SECRET_TEXT))
 
     answer = ask(site, path, bearer(seeded.key), b"X-Request-ID: find-me")
 
@@ -100,7 +100,7 @@ def test_a_bug_is_500_logged_with_the_request_id_and_nothing_is_shown(
 def test_a_bug_behind_an_endpoint_of_ours_shows_nothing_either(
     site: str, seeded: Seeded, store: FaultyStore
 ) -> None:
-    store.fail("key_by_digest", "session", fault=lambda: RuntimeError(SECRET_TEXT))
+    store.fail("keys_by_digest", "session", fault=lambda: RuntimeError(SECRET_TEXT))
     body = b'{"refresh_token": "%b"}' % seeded.refresh_token.encode()
 
     answer = ask(site, "/api/v1/auth/refresh", method="POST", body=body)

@@ -26,8 +26,11 @@ from callcov_auth.store.tables import metadata
 from tests.store.contract.samples import make_user
 from tests.store.sqlite_files import query, run_sql, url_of
 
-NEWEST = "0001"
-TABLES = {"callcov_users", "callcov_api_keys", "callcov_sessions", "callcov_revocations", "callcov_schema"}
+NEWEST = "0003"
+TABLES = {
+    *("callcov_users", "callcov_api_keys", "callcov_sessions", "callcov_revocations"),
+    *("callcov_signing_keys", "callcov_schema"),
+}
 CURE = "CALLCOV_AUTH_AUTO_MIGRATE=true"
 
 # What a later version of the package might bring.
@@ -35,7 +38,7 @@ NEXT_MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "9998", "0003", None, None
 
 
 def upgrade() -> None:
@@ -83,7 +86,7 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     def install(migration: str) -> None:
         copied = tmp_path / "later" / "migrations"
         copytree(Path(schema.__file__).parent / "migrations", copied)
-        (copied / "versions" / "v0002_next.py").write_text(migration)
+        (copied / "versions" / "v9998_next.py").write_text(migration)
         monkeypatch.setattr(schema, "__file__", str(copied.parent / "schema.py"))
 
     return install
@@ -134,7 +137,7 @@ def test_an_older_database_is_brought_up_to_date_and_keeps_its_rows(
     anyio.run(_add_a_user, path)
     next_version(NEXT_MIGRATION)
     anyio.run(_open_and_close, path)
-    assert _revision(path) == [("0002",)]
+    assert _revision(path) == [("9998",)]
     assert query(path, "SELECT id, note FROM callcov_users") == [("usr_1", None)]
 
 
@@ -143,9 +146,9 @@ def test_an_older_database_is_refused_where_migrating_is_off(
 ) -> None:
     anyio.run(_open_and_close, path)
     next_version(NEXT_MIGRATION)
-    with pytest.raises(SchemaError, match=rf"is 0001, .* needs 0002: set {CURE}"):
+    with pytest.raises(SchemaError, match=rf"is {NEWEST}, .* needs 9998: set {CURE}"):
         anyio.run(_open_and_close, path, False)
-    assert _revision(path) == [("0001",)]
+    assert _revision(path) == [(NEWEST,)]
 
 
 def test_an_empty_database_is_refused_where_migrating_is_off(path: Path) -> None:
@@ -179,7 +182,7 @@ def test_a_migration_that_fails_half_way_leaves_the_old_schema(
     with pytest.raises(AuthUnavailable):
         anyio.run(_open_and_close, path)
     assert _definitions(path) == before
-    assert _revision(path) == [("0001",)]
+    assert _revision(path) == [(NEWEST,)]
     assert query(path, "SELECT id FROM callcov_users") == [("usr_1",)]
 
 

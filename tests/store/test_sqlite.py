@@ -12,7 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from callcov_auth.errors import AuthUnavailable, Conflict
-from callcov_auth.store import sql
+from callcov_auth.store import sql, sqlite
 from callcov_auth.store.protocol import Change, Store
 from callcov_auth.store.sql import SqlStore
 from tests.store.contract.samples import (
@@ -48,7 +48,7 @@ async def store(path: Path) -> AsyncIterator[SqlStore]:
 @pytest.fixture
 async def impatient(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqlStore]:
     """A store that waits but a moment for a lock."""
-    monkeypatch.setattr(sql, "BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 20)
     opened = SqlStore(url_of(path))
     await opened.open()
     yield opened
@@ -74,7 +74,7 @@ async def test_every_connection_is_durable_patient_and_checks_foreign_keys(
     pragmas_in_use: set[tuple[Any, ...]], store: SqlStore
 ) -> None:
     await _at_once(*(lambda: store.user("usr_1") for _ in range(5)), *_additions(store, 5))
-    assert pragmas_in_use == {("wal", FULL, 1, sql.BUSY_TIMEOUT_MS)}
+    assert pragmas_in_use == {("wal", FULL, 1, sqlite.BUSY_TIMEOUT_MS)}
 
 
 async def test_a_new_file_is_its_owners_alone(path: Path, store: SqlStore) -> None:

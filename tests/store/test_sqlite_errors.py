@@ -26,7 +26,7 @@ CALLS: dict[str, Call] = {
     "renew_password_hash": lambda store: store.renew_password_hash("usr_1", old=VALUE, new=VALUE),
     "change_password": lambda store: store.change_password("usr_1", VALUE, at=NOW),
     "add_key": lambda store: store.add_key(make_key(name=VALUE, digest=DIGEST), max_active=NO_LIMIT),
-    "key_by_digest": lambda store: store.key_by_digest(DIGEST),
+    "keys_by_digest": lambda store: store.keys_by_digest([DIGEST]),
     "key": lambda store: store.key(VALUE),
     "touch_keys": lambda store: store.touch_keys({VALUE: NOW}),
     "add_session": lambda store: store.add_session(make_session(VALUE)),
@@ -73,7 +73,7 @@ async def test_the_databases_own_log_shows_no_value(tmp_path: Path, caplog: pyte
         await store.open()
         await store.add_user(make_user(password_hash=VALUE))
         await store.renew_password_hash("usr_1", old=VALUE, new=VALUE * 2)
-        await store.key_by_digest(DIGEST)
+        await store.keys_by_digest([DIGEST])
         await store.aclose()
     assert "UPDATE callcov_users" in caplog.text
     assert VALUE not in caplog.text

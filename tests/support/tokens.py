@@ -25,7 +25,7 @@ class Forge:
     ABSENT = object()
 
     def __init__(self, auth: Auth) -> None:
-        self._key = auth.settings.token_key
+        self._key = auth.settings.token_keys[0]
         self._now = auth.now
         self.kid = auth.tokens.keyring.signing.kid
 

@@ -10,6 +10,7 @@ import pytest
 from callcov_auth import Auth
 from callcov_auth.errors import InvalidCredentials, InvalidToken, TokenExpired, TokenRevoked, ValidationFailed
 from callcov_auth.store.protocol import Session, User
+from callcov_auth.store.sql import SqlStore
 from callcov_auth.tokens.issuer import TokenPair
 from tests.support.clock import Clock
 from tests.support.settings import make_settings
@@ -257,3 +258,18 @@ async def test_two_logins_that_hash_anew_at_once_are_both_right(tmp_path: Any) -
     ):
         for _ in range(4):
             group.start_soon(auth.tokens.login, "user@example.com", PASSWORD)
+
+
+class NeverAgrees(SqlStore):
+    """Finds another password each time a login is about to begin its session."""
+
+    async def add_session(self, session: Session, *, password_hash: str | None = None) -> bool:
+        return False
+
+
+async def test_a_login_gives_up_where_the_password_changes_again_and_again() -> None:
+    async with Auth(make_settings(), store=NeverAgrees("sqlite://")) as auth:
+        await auth.users.create("user@example.com", PASSWORD)
+        with pytest.raises(InvalidCredentials) as caught:
+            await auth.tokens.login("user@example.com", PASSWORD)
+    assert caught.value.reason == "password_changed_meanwhile"

@@ -93,8 +93,8 @@ async def test_a_wrong_header_is_refused(
     ("changes", "reason"),
     [
         ({"iss": "other"}, "wrong_iss"),
-        ({"iss": ABSENT}, "iss_missing_or_malformed"),
-        ({"iss": ["callcov"]}, "iss_missing_or_malformed"),
+        ({"iss": ABSENT}, "wrong_iss"),
+        ({"iss": ["callcov"]}, "wrong_iss"),
         ({"sub": ABSENT}, "sub_missing_or_malformed"),
         ({"sub": ""}, "sub_missing_or_malformed"),
         ({"sub": 7}, "sub_missing_or_malformed"),

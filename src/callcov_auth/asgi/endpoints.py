@@ -1,5 +1,7 @@
 """The package's own routes, thin: read, call a service, answer."""
 
+import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -25,9 +27,11 @@ from callcov_auth.keys.service import KeyRequest, ListRequest, RotateRequest
 from callcov_auth.principal import Principal
 from callcov_auth.strict_json import NotStrictJson, read_object
 from callcov_auth.tokens.issuer import LoginRequest, LogoutRequest, RefreshRequest
+from callcov_auth.tokens.keyring import KEY_SET_MAX_AGE
 from callcov_auth.validation import validated
 
 MAX_BODY_BYTES = 64 * 1024
+KEY_SET_PATH = "/.well-known/jwks.json"
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -135,7 +139,25 @@ def auth_routes(auth: Auth) -> list[Route]:
         handler = handler_of(endpoint, auth)
         for path in both_paths(auth.settings.api_prefix + endpoint.path):
             routes.append(Route(path, handler, methods=[endpoint.method], name=endpoint.run.__name__))
-    return routes
+    key_set = key_set_handler(auth)
+    return routes + [Route(path, key_set, name="key_set") for path in both_paths(KEY_SET_PATH)]
+
+
+def key_set_handler(auth: Auth) -> Callable[[Request], Awaitable[Response]]:
+    """Return the Starlette endpoint of the public signing keys: RFC 7517 §5, and RFC 9110 §8.8.3."""
+    gate = Gate(auth)
+
+    async def key_set(request: Request) -> Response:
+        await _caller(gate, request)
+        await auth.ensure_open()
+        body = json.dumps(auth.tokens.public_keys()).encode()
+        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        headers = {"cache-control": f"public, max-age={KEY_SET_MAX_AGE}", "etag": etag}
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers=headers, media_type="application/jwk-set+json")
+
+    return _refusing(key_set, auth)
 
 
 def both_paths(path: str) -> tuple[str, str]:
@@ -148,16 +170,25 @@ def handler_of(endpoint: Endpoint, auth: Auth) -> Callable[[Request], Awaitable[
     gate = Gate(auth)
 
     async def handle(request: Request) -> Response:
+        answer = await _answer(endpoint, auth, gate, request)
+        headers = {"cache-control": "no-store"} if answer.is_secret else None
+        return Response(answer.model_dump_json(), endpoint.status, headers, "application/json")
+
+    return _refusing(handle, auth)
+
+
+def _refusing(
+    handler: Callable[[Request], Awaitable[Response]], auth: Auth
+) -> Callable[[Request], Awaitable[Response]]:
+    async def refusing(request: Request) -> Response:
         try:
-            answer = await _answer(endpoint, auth, gate, request)
+            return await handler(request)
         except ClientDisconnect:
             raise
         except Exception as error:
             return response_of(refusal_of(error, request.scope, auth.settings))
-        headers = {"cache-control": "no-store"} if answer.is_secret else None
-        return Response(answer.model_dump_json(), endpoint.status, headers, "application/json")
 
-    return handle
+    return refusing
 
 
 async def _answer(endpoint: Endpoint, auth: Auth, gate: Gate, request: Request) -> Answer:

@@ -1,6 +1,6 @@
 """All commands in their places."""
 
-from callcov_auth.cli import keys, tokens, users
+from callcov_auth.cli import keys, signing_keys, tokens, users
 from callcov_auth.cli.commands import Command, Commands, noun
 from callcov_auth.cli.demo import demo
 from callcov_auth.cli.doctor import doctor
@@ -14,6 +14,7 @@ for command in (init, doctor, demo, serve):
 app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(signing_keys.app, name="signing-keys")
 
 
 def main() -> None:

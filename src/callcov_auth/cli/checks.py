@@ -15,6 +15,7 @@ from callcov_auth.cli.errors import settings_problems
 from callcov_auth.cli.init import ENV_FILE
 from callcov_auth.cli.keys import every_key
 from callcov_auth.errors import AuthUnavailable
+from callcov_auth.keys.foreign import pepper_id
 from callcov_auth.keys.service import DAY
 from callcov_auth.settings import AuthSettings, SettingsError
 from callcov_auth.store.protocol import Key, SchemaError
@@ -75,12 +76,16 @@ def _https(settings: AuthSettings) -> Iterator[Finding]:
 
 
 async def _database(settings: AuthSettings) -> list[Finding]:
+    if settings.is_resource_server:
+        return []
     missing = _missing(settings)
     if missing is not None:
         return [missing]
     try:
-        async with Auth(settings.replace(auto_migrate=False)) as auth:
-            return [*await _clock_behind(auth), *await _keys_due(auth)]
+        async with Auth(settings.replace(auto_migrate=False, signing_key_rotation_days=None)) as auth:
+            keys = await every_key(auth, None, include_expired=False)
+            at_keys = [*_keys_due(auth, keys), *_peppers(auth.settings, keys)]
+            return [*await _clock_behind(auth), *at_keys, *await _signing_keys(auth)]
     except SchemaError as error:
         problem, _, cure = str(error).rpartition(": ")
         return [Finding("database", problem, cure)]
@@ -123,15 +128,60 @@ async def _clock_behind(auth: Auth) -> list[Finding]:
     return [Finding("clock", problem, _SET_CLOCK)]
 
 
-async def _keys_due(auth: Auth) -> list[Finding]:
-    due = [key for key in await every_key(auth, None, include_expired=False) if _is_due(key, auth)]
-    if not due:
-        return []
-    named = ", ".join(key.id for key in due[:MAX_NAMED]) + (", …" if len(due) > MAX_NAMED else "")
-    problem = f"{len(due)} in use for {auth.settings.rotation_days} days or longer: {named}"
-    return [
-        Finding("keys", problem, "'callcov-auth keys rotate KEY_ID' for each; 'keys list' shows rotation_due")
-    ]
+def _keys_due(auth: Auth, keys: list[Key]) -> Iterator[Finding]:
+    due = [key.id for key in keys if _is_due(key, auth)]
+    if due:
+        problem = f"{len(due)} in use for {auth.settings.rotation_days} days or longer: {_some(due)}"
+        cure = "'callcov-auth keys rotate KEY_ID' for each; 'keys list' shows rotation_due"
+        yield Finding("keys", problem, cure)
+
+
+def _peppers(settings: AuthSettings, keys: list[Key]) -> Iterator[Finding]:
+    """Find the keys that one secret alone does not serve. One that no secret's name stands at is of before
+    there were names: it may need any that is set."""
+    newest = pepper_id(settings.pepper_key)
+    older = {pepper_id(pepper) for pepper in settings.pepper_keys} - {newest}
+    foreign = [pepper_id(pepper) for pepper in settings.import_pepper_keys]
+    left = [key.id for key in keys if key.pepper_id in older or (older and _is_unnamed(key))]
+    imported = [key.id for key in keys if key.pepper_id in foreign]
+    known = {newest, *older, *foreign, None}
+    lost = [key.id for key in keys if key.pepper_id not in known]
+    wait = "leave it set until each was used once; rotate or revoke those that nobody uses"
+    if left:
+        yield Finding("keys", f"{len(left)} still need a previous secret: {_some(left)}", wait)
+    if imported:
+        yield Finding("keys", f"{len(imported)} still need an import pepper: {_some(imported)}", wait)
+    if lost:
+        problem = f"{len(lost)} were made under a secret that is not set, and are refused: {_some(lost)}"
+        cure = "name it in CALLCOV_AUTH_PREVIOUS_SECRETS, or another program's in CALLCOV_AUTH_IMPORT_PEPPERS"
+        yield Finding("keys", problem, cure)
+
+
+def _is_unnamed(key: Key) -> bool:
+    return key.pepper_id is None and not key.imported
+
+
+async def _signing_keys(auth: Auth) -> list[Finding]:
+    keys = [key for key in await auth.signing_keys.list() if key.state != "retired"]
+    unreadable = [key.kid for key in keys if key.state == "unreadable"]
+    older = [key.kid for key in keys if key.previous_secret]
+    findings = []
+    if unreadable:
+        problem = f"{len(unreadable)} cannot be opened with any secret that is set: {_some(unreadable)}"
+        cure = (
+            "name the secret they were made under in CALLCOV_AUTH_PREVIOUS_SECRETS; where it is lost, "
+            "'callcov-auth signing-keys retire KID' for each"
+        )
+        findings.append(Finding("signing keys", problem, cure))
+    if older:
+        problem = f"{len(older)} still sealed under a previous secret: {_some(older)}"
+        cure = "'callcov-auth signing-keys add', and keep that secret until they have retired"
+        findings.append(Finding("signing keys", problem, cure))
+    return findings
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:MAX_NAMED]) + (", …" if len(names) > MAX_NAMED else "")
 
 
 def _is_due(key: Key, auth: Auth) -> bool:

@@ -22,6 +22,12 @@ _NEXT = {
     "key_not_found": "'callcov-auth keys list --all' shows them all",
     "key_ended": "make a new one with 'callcov-auth keys create'",
     "key_limit_reached": "'callcov-auth keys revoke KEY_ID' ends one",
+    "signing_key_not_found": (
+        "'callcov-auth signing-keys list' shows them all; one of the settings is taken out of "
+        "CALLCOV_AUTH_SIGNING_KEYS or CALLCOV_AUTH_PREVIOUS_SECRETS"
+    ),
+    "signing_key_needed": "make one first, with 'callcov-auth signing-keys add --signs-in 0'",
+    "signing_key_limit_reached": "'callcov-auth signing-keys retire KID' ends one",
 }
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from callcov_auth.cli.commands import Command, Json, Scopes, noun
+from callcov_auth.cli.imports import import_keys
 from callcov_auth.cli.output import print_json, print_record, print_table
 from callcov_auth.cli.session import with_auth
 
@@ -21,6 +22,7 @@ COLUMNS = (
 KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="As 'keys list' shows it.", show_default=False)]
 
 app = noun("API keys, of any user.")
+app.command("import", cls=Command)(import_keys)
 
 
 @app.command(cls=Command)

@@ -95,10 +95,11 @@ async def _inspected(auth: "Auth", token: str) -> Inspected:
 
     try:
         parts = take_apart(token)
+        claims = parts.claims()
     except AuthError as refusal:
         return Inspected(None, None, refusal)
     typ = str(parts.header.get("typ")).lower().removeprefix("application/")
-    return Inspected(dict(parts.header), dict(parts.claims), await _refusal(auth, token, typ))
+    return Inspected(dict(parts.header), claims, await _refusal(auth, token, typ))
 
 
 async def _refusal(auth: "Auth", token: str, typ: str) -> "AuthError | None":
@@ -107,20 +108,9 @@ async def _refusal(auth: "Auth", token: str, typ: str) -> "AuthError | None":
 
     try:
         if typ == REFRESH:
-            await _check_refresh_token(auth, token)
+            await auth.tokens.session_of(token)
         else:
             await auth.authenticate(f"Bearer {token}")
     except AuthError as refusal:
         return refusal
     return None
-
-
-async def _check_refresh_token(auth: "Auth", token: str) -> None:
-    """Check what ``/auth/refresh`` would, and change nothing."""
-    from callcov_auth.errors import TokenRevoked
-    from callcov_auth.tokens.verifier import REFRESH
-
-    claims = auth.tokens.verifier.claims_of(token, REFRESH)
-    session = await auth.store.session(claims.get("sid", ""))
-    if session is None or session.revoked_at is not None:
-        raise TokenRevoked(reason="session_revoked")

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr
 from callcov_auth.cache.feed import Feed
 from callcov_auth.errors import InsufficientPermissions, NotFound
 from callcov_auth.events import KeyCreated, KeyRevoked, KeyRotated, emit
+from callcov_auth.keys import foreign
 from callcov_auth.keys import format as key_format
 from callcov_auth.keys.validator import KeyValidator
 from callcov_auth.principal import cut, grants
@@ -79,7 +80,7 @@ class KeyService:
         token that asks do. Raises NotFound, InsufficientPermissions, KeyLimitReached, ValidationFailed.
         """
         request = _request(name=name, **fields)
-        scopes = _granted(request.scopes, await self._owner(owner), limit)
+        scopes = granted(request.scopes, await self._owner(owner), limit)
         text, key = self._minted(owner, request, scopes)
         await self.store.add_key(key, max_active=self.settings.max_active_keys)
         emit(KeyCreated(key.id, owner))
@@ -138,11 +139,12 @@ class KeyService:
         if len(digest) != 32:
             raise ValueError("the digest is HMAC-SHA256, 32 bytes")
         request = _request(name=name, **fields)
-        scopes = _granted(request.scopes, await self._owner(owner), None)
+        scopes = granted(request.scopes, await self._owner(owner), None)
         _, minted = self._minted(owner, request, scopes)
-        key = replace(minted, digest=digest, key_prefix="", imported=True)
+        origin = foreign.origin(self.settings.pepper_key, digest)
+        key = replace(minted, digest=digest, key_prefix="", imported=True, mac_id=None, origin=origin)
         await self.store.add_key(key, max_active=self.settings.max_active_keys)
-        self.validator.imported_keys = True
+        self.validator.foreign_keys = True
         emit(KeyCreated(key.id, owner))
         return key
 
@@ -157,12 +159,11 @@ class KeyService:
         now = self.clock()
         days = request.expires_in_days
         return text, Key(
-            id=_new_id(),
+            id=new_id(),
             owner=owner,
             name=request.name,
             description=request.description,
-            digest=key_format.digest(self.settings.pepper_key, text),
-            key_prefix=text[: key_format.PREFIX_LENGTH],
+            **self._kept_of(text),
             environment=request.environment,
             segment=request.segment,
             scopes=scopes,
@@ -174,17 +175,27 @@ class KeyService:
         text = key_format.mint(self.settings.key_mac_key, old.environment, old.segment)
         return text, replace(
             old,
-            id=_new_id(),
-            digest=key_format.digest(self.settings.pepper_key, text),
-            key_prefix=text[: key_format.PREFIX_LENGTH],
+            id=new_id(),
+            **self._kept_of(text),
             created_at=now,
             expires_at=None if old.expires_at is None else now + (old.expires_at - old.created_at),
             last_used_at=None,
             imported=False,
+            origin=None,
+            salted_hash=None,
         )
 
+    def _kept_of(self, text: str) -> dict[str, Any]:
+        pepper_id = foreign.pepper_id(self.settings.pepper_key)
+        return {
+            "digest": key_format.digest(self.settings.pepper_key, text),
+            "key_prefix": text[: key_format.PREFIX_LENGTH],
+            "pepper_id": pepper_id,
+            "mac_id": pepper_id,
+        }
 
-def _new_id() -> str:
+
+def new_id() -> str:
     return f"key_{secrets.token_hex(12)}"
 
 
@@ -194,7 +205,7 @@ def _request(**fields: Any) -> KeyRequest:
     return validated(KeyRequest, fields)
 
 
-def _granted(requested: Collection[str] | None, owner: User, limit: Collection[str] | None) -> frozenset[str]:
+def granted(requested: Collection[str] | None, owner: User, limit: Collection[str] | None) -> frozenset[str]:
     allowed = owner.scopes if limit is None else cut(owner.scopes, limit)
     if requested is None:
         return allowed

@@ -1,48 +1,113 @@
 """API key → Principal."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
-from callcov_auth.errors import InvalidToken, TokenExpired, TokenRevoked
+from callcov_auth.errors import AuthUnavailable, Conflict, InvalidToken, TokenExpired, TokenRevoked
+from callcov_auth.keys import foreign
 from callcov_auth.keys import format as key_format
 from callcov_auth.keys.last_use import LastUse
+from callcov_auth.keys.salted import SaltedHashes
 from callcov_auth.principal import Principal, cut
 from callcov_auth.settings import AuthSettings
-from callcov_auth.store.protocol import OwnedKey, Store
+from callcov_auth.store.protocol import Key, OwnedKey, Store
 
 UNKNOWN_KEY = "The API key is not valid"
 WRONG_PLACE = "The API key is not accepted in this environment"
+# How long another process's import may stay unseen here, in seconds.
+RELEARN_PERIOD = 5.0
 
 
 @dataclass(slots=True)
 class KeyValidator:
-    """Decides on API keys. What a forged key can be told offline costs no query."""
+    """Decides on API keys. What a forged key can be told offline costs no lookup."""
 
     settings: AuthSettings
     store: Store
     last_use: LastUse
     clock: Callable[[], float]
-    imported_keys: bool = False
-    """Whether keys of another origin are stored, which carry no MAC of ours."""
+    salted: SaltedHashes = field(default_factory=SaltedHashes)
+    foreign_keys: bool = False
+    """Whether keys are stored which carry no MAC that can be checked here."""
+    _asked_at: float = float("-inf")
+
+    async def learn(self) -> None:
+        """See once, at the start, whether every stored key carries a MAC of ours. Raises AuthUnavailable."""
+        self._asked_at = self.clock()
+        mac_ids = [foreign.pepper_id(pepper) for pepper in self.settings.pepper_keys]
+        self.foreign_keys = await self.store.has_foreign_keys(mac_ids)
 
     async def validate(self, text: str) -> Principal:
         """Raises InvalidToken, TokenExpired, TokenRevoked, or AuthUnavailable."""
-        if not self.imported_keys:
-            self._refuse_forged(text)
-        owned = await self.store.key_by_digest(key_format.digest(self.settings.pepper_key, text))
-        if owned is None:
-            raise InvalidToken(UNKNOWN_KEY, reason="key_unknown")
+        if not self.foreign_keys:
+            await self._refuse_forged(text)
+        owned = await self._find(text)
         now = self.clock()
         self._refuse_ended(owned, now)
         self._refuse_misplaced(owned.key.environment, owned.key.segment)
         self.last_use.note(owned.key.id, now)
         return self._principal(owned)
 
-    def _refuse_forged(self, text: str) -> None:
+    async def _find(self, text: str) -> OwnedKey:
+        digests = self._lookups(text)
+        prefixes = foreign.prefixes(text) if self.foreign_keys else ()
+        found = await self.store.keys_by_digest(digests, prefixes)
+        stored = {owned.key.digest: owned for owned in found}
+        owned = next((stored[digest] for digest in digests if digest in stored), None)
+        if owned is None:
+            owned = await self._by_salted_hash(found, text)
+        if owned is None:
+            raise InvalidToken(UNKNOWN_KEY, reason="key_unknown")
+        await self._settle(owned.key, digests)
+        return owned
+
+    def _lookups(self, text: str) -> Mapping[bytes, str | None]:
+        if self.foreign_keys:
+            return foreign.lookups(self.settings, text)
+        return foreign.own_lookups(self.settings, text)
+
+    async def _by_salted_hash(self, found: Sequence[OwnedKey], text: str) -> OwnedKey | None:
+        longest_first = sorted(found, key=lambda owned: -len(owned.key.key_prefix))
+        return await self.salted.matching(longest_first, text)
+
+    async def _settle(self, key: Key, digests: Mapping[bytes, str | None]) -> None:
+        """Keep the key under the pepper in force, so that the older or foreign one can be given up one day.
+
+        Its MAC stays what it is: of an older pepper of ours, or none.
+        """
+        newest, newest_id = next(iter(digests.items()))
+        mac_id = key.mac_id if key.imported or key.mac_id else digests[key.digest]
+        settled = replace(key, digest=newest, pepper_id=newest_id, mac_id=mac_id, salted_hash=None)
+        if settled == key:
+            return
+        # The key is good whether or not this can be written now, or was written by another process.
+        with suppress(AuthUnavailable, Conflict):
+            await self.store.move_key(settled, old=key.digest)
+
+    async def _refuse_forged(self, text: str) -> None:
+        try:
+            self._check_mac(text)
+        except InvalidToken:
+            if not await self._sees_imports():
+                raise
+
+    async def _sees_imports(self) -> bool:
+        """Ask the store now and then: another process may have imported keys since the start."""
+        now = self.clock()
+        if now - self._asked_at >= RELEARN_PERIOD:
+            self._asked_at = now
+            with suppress(AuthUnavailable):
+                # Never back to False: an import of this process may end while the store is asked.
+                if await self.store.has_imported_keys():
+                    self.foreign_keys = True
+        return self.foreign_keys
+
+    def _check_mac(self, text: str) -> None:
         form = key_format.read(text)
         if form is None:
             raise InvalidToken(UNKNOWN_KEY, reason="key_malformed")
-        if not key_format.is_genuine(self.settings.key_mac_key, text):
+        if not any(key_format.is_genuine(mac_key, text) for mac_key in self.settings.key_mac_keys):
             raise InvalidToken(UNKNOWN_KEY, reason="key_mac_wrong")
         self._refuse_misplaced(form.environment, form.segment)
 

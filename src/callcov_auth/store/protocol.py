@@ -5,7 +5,7 @@ method that returns has made its write durable. A store that cannot be reached r
 Times are Unix seconds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -26,7 +26,12 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key as it is kept: by digest, never as text. ``imported`` ones carry no MAC of ours."""
+    """An API key as it is kept: by digest, never as text. ``imported`` ones carry no MAC of ours.
+
+    ``pepper_id`` and ``mac_id`` name the peppers under which its digest and its MAC were made; None where
+    none was. ``origin`` tells an imported key again, whatever its digest has become. While ``salted_hash``
+    (Argon2 or bcrypt) is there, ``digest`` stands for nothing, and the key is found by ``key_prefix``.
+    """
 
     id: str
     owner: str
@@ -42,6 +47,10 @@ class Key:
     revoked_at: float | None = None
     last_used_at: float | None = None
     imported: bool = False
+    pepper_id: str | None = None
+    mac_id: str | None = None
+    origin: bytes | None = field(default=None, repr=False)
+    salted_hash: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,18 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class SealedKey:
+    """A signing key as it is kept: its private JWK sealed. ``retires_at`` is None until that is settled."""
+
+    kid: str
+    alg: str
+    sealed: bytes = field(repr=False)
+    created_at: float
+    signs_from: float
+    retires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """Something that cached principals of ``target`` may contradict from now on."""
 
@@ -102,6 +123,10 @@ class Store(Protocol):
         """Return every user, the oldest first."""
         ...
 
+    async def users_named(self, names: Collection[str]) -> Sequence[User]:
+        """Return the users whose id or email is one of ``names``."""
+        ...
+
     async def renew_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         """Put ``new`` in the place of ``old``, both of one password; nothing where ``old`` is gone."""
         ...
@@ -125,7 +150,19 @@ class Store(Protocol):
         """
         ...
 
-    async def key_by_digest(self, digest: bytes) -> OwnedKey | None: ...
+    async def add_keys(self, keys: Sequence[Key]) -> None:
+        """Add many, without a limit. Raises Conflict where a digest or an origin is stored already."""
+        ...
+
+    async def working_keys(self, owners: Collection[str], *, at: float) -> Mapping[str, int]:
+        """Return how many keys that work at ``at`` each owner has; nothing for one who has none."""
+        ...
+
+    async def keys_by_digest(
+        self, digests: Collection[bytes], salted_prefixes: Collection[str] = ()
+    ) -> Sequence[OwnedKey]:
+        """Return the keys with one of the digests, and those with a salted hash and one of the prefixes."""
+        ...
 
     async def key(self, key_id: str) -> Key | None: ...
 
@@ -154,7 +191,28 @@ class Store(Protocol):
         """Note when keys were last used; an earlier time never replaces a later one."""
         ...
 
-    async def has_imported_keys(self) -> bool: ...
+    async def move_key(self, key: Key, *, old: bytes) -> None:
+        """Keep the digest, the pepper's and the MAC's name of ``key``, and its salted hash no more.
+
+        Nothing where its digest is not ``old``.
+        """
+        ...
+
+    async def has_foreign_keys(self, mac_ids: Collection[str]) -> bool:
+        """Whether there are keys without a MAC, or with one of a pepper that is none of ``mac_ids``."""
+        ...
+
+    async def has_imported_keys(self) -> bool:
+        """Whether there are keys with an ``origin``. It must cost little, however many keys there are."""
+        ...
+
+    async def stored_digests(self, digests: Collection[bytes]) -> Collection[bytes]:
+        """Return which of ``digests`` are a key's digest or origin."""
+        ...
+
+    async def salted_prefixes(self) -> Mapping[str, int]:
+        """Return the prefixes of the keys with a salted hash, and how many have each."""
+        ...
 
     async def add_session(self, session: Session, *, password_hash: str | None = None) -> bool:
         """Add a session, and forget those of the same subject that ended.
@@ -167,6 +225,22 @@ class Store(Protocol):
     async def session(self, session_id: str) -> Session | None: ...
 
     async def revoke_session(self, session_id: str, *, at: float) -> None: ...
+
+    async def signing_keys(self) -> Sequence[SealedKey]:
+        """Return all signing keys, by ``created_at``, the newest last."""
+        ...
+
+    async def add_signing_key(self, key: SealedKey, *, retiring: float, only_if_newest: str | None) -> bool:
+        """Add ``key``, let all others retire at ``retiring`` at the latest, and forget those that retired.
+
+        False, and nothing is changed, where the newest key is not ``only_if_newest``; None says that there
+        is none. Of many processes that know the same newest key, one thus adds the next.
+        """
+        ...
+
+    async def retire_signing_key(self, kid: str, *, at: float) -> None:
+        """Let a key retire at ``at``; one that retires earlier is left alone."""
+        ...
 
     async def changes_after(self, cursor: int | None) -> tuple[int, Sequence[Change] | None]:
         """Return the newest cursor and what changed after ``cursor``; None asks for the cursor alone.

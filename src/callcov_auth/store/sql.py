@@ -4,62 +4,75 @@ Reads run in autocommit, writes in one transaction that takes the write lock as 
 each of the two a lane of its own, so that no lookup waits for a write to reach the disk.
 """
 
-import math
-import os
 import sqlite3
-import time
 import weakref
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import (
     Connection,
-    Engine,
     Row,
-    Table,
+    Update,
     and_,
     bindparam,
-    create_engine,
     delete,
-    event,
     func,
     insert,
     or_,
     select,
     tuple_,
+    union_all,
     update,
 )
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from callcov_auth.errors import AuthUnavailable, Conflict, KeyLimitReached, ValidationFailed
-from callcov_auth.store.protocol import Change, Key, KeyPage, OwnedKey, Session, Target, User
+from callcov_auth.errors import AuthUnavailable, Conflict, KeyLimitReached
+from callcov_auth.store.protocol import Change, Key, KeyPage, OwnedKey, SealedKey, Session, Target, User
+from callcov_auth.store.rows import (
+    from_cursor,
+    joined_scopes,
+    key_values,
+    sealed_values,
+    session_values,
+    to_cursor,
+    to_key,
+    to_owned_key,
+    to_sealed_key,
+    to_session,
+    to_user,
+    user_values,
+)
 from callcov_auth.store.schema import bring_up_to_date
-from callcov_auth.store.tables import api_keys, revocations, sessions, users
+from callcov_auth.store.sqlite import create_private, sqlite_engine
+from callcov_auth.store.tables import api_keys, revocations, sessions, signing_keys, users
 
 T = TypeVar("T")
 
-# How long a write waits for another process to give the lock back, in milliseconds.
-BUSY_TIMEOUT_MS = 5000
 # The most that one poll of the feed reads; past it a cache is emptied rather than picked through.
 MAX_CHANGES = 1000
 # How long a change is told, in seconds: far beyond the longest life of a cached principal (cache_ttl).
 CHANGES_KEPT = 86400
 
 # Built once: making a statement costs more than sending it.
-_KEY_BY_DIGEST = (
-    select(api_keys, users.c.scopes.label("owner_scopes"), users.c.disabled_at.label("owner_disabled_at"))
-    .join(users, users.c.id == api_keys.c.owner)
-    .where(api_keys.c.digest == bindparam("digest"))
-)
+_OWNED_KEYS = select(
+    api_keys, users.c.scopes.label("owner_scopes"), users.c.disabled_at.label("owner_disabled_at")
+).join(users, users.c.id == api_keys.c.owner)
+_BY_DIGEST = api_keys.c.digest.in_(bindparam("digests", expanding=True))
+_IS_SALTED = api_keys.c.salted_hash.is_not(None)
+_BY_PREFIX = and_(_IS_SALTED, api_keys.c.key_prefix.in_(bindparam("prefixes", expanding=True)))
+_KEYS_BY_DIGEST = _OWNED_KEYS.where(_BY_DIGEST)
+_KEYS_BY_DIGEST_OR_PREFIX = _OWNED_KEYS.where(or_(_BY_DIGEST, _BY_PREFIX))
 _KEY_BY_ID = select(api_keys).where(api_keys.c.id == bindparam("key_id"))
 _USER_BY_ID = select(users).where(users.c.id == bindparam("user_id"))
 _USER_BY_EMAIL = select(users).where(users.c.email == bindparam("email"))
 _SESSION_BY_ID = select(sessions).where(sessions.c.id == bindparam("session_id"))
+_SIGNING_KEYS = select(signing_keys).order_by(signing_keys.c.created_at, signing_keys.c.kid)
+_NEWEST_SIGNING_KEY = (
+    select(signing_keys.c.kid).order_by(signing_keys.c.created_at.desc(), signing_keys.c.kid.desc()).limit(1)
+)
 _NEWEST_CHANGE = select(func.coalesce(func.max(revocations.c.id), 0))
 _CHANGES = (
     select(revocations.c.id, revocations.c.target, revocations.c.target_id)
@@ -73,7 +86,7 @@ class SqlStore:
     """Users, keys, sessions and revocations in SQLite. ``url`` is SQLAlchemy's, ``sqlite://`` is memory."""
 
     def __init__(self, url: str, *, auto_migrate: bool = True) -> None:
-        self._engine = _sqlite_engine(make_url(url).set(drivername="sqlite"))
+        self._engine = sqlite_engine(make_url(url).set(drivername="sqlite"))
         # Where a server tells of no shutdown, nobody calls aclose.
         weakref.finalize(self, self._engine.dispose)
         self._auto_migrate = auto_migrate
@@ -89,24 +102,29 @@ class SqlStore:
         def work(connection: Connection) -> None:
             bring_up_to_date(connection, migrate=self._auto_migrate)
 
-        await to_thread.run_sync(_create_private, self._engine.url.database, limiter=self._write_lane)
+        await to_thread.run_sync(create_private, self._engine.url.database, limiter=self._write_lane)
         await self._write(work)
 
     async def aclose(self) -> None:
         await to_thread.run_sync(self._engine.dispose, limiter=self._write_lane)
 
     async def add_user(self, user: User) -> None:
-        await self._write(lambda connection: connection.execute(insert(users), [_user_values(user)]))
+        await self._write(lambda connection: connection.execute(insert(users), [user_values(user)]))
 
     async def user(self, user_id: str) -> User | None:
-        return await self._first(_USER_BY_ID, _user, user_id=user_id)
+        return await self._first(_USER_BY_ID, to_user, user_id=user_id)
 
     async def user_by_email(self, email: str) -> User | None:
-        return await self._first(_USER_BY_EMAIL, _user, email=email)
+        return await self._first(_USER_BY_EMAIL, to_user, email=email)
 
     async def users(self) -> Sequence[User]:
         statement = select(users).order_by(users.c.created_at, users.c.id)
-        return await self._read(lambda connection: [_user(row) for row in connection.execute(statement)])
+        return await self._read(lambda connection: [to_user(row) for row in connection.execute(statement)])
+
+    async def users_named(self, names: Collection[str]) -> Sequence[User]:
+        named = or_(users.c.id.in_(list(names)), users.c.email.in_(list(names)))
+        statement = select(users).where(named)
+        return await self._read(lambda connection: [to_user(row) for row in connection.execute(statement)])
 
     async def renew_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         unchanged = and_(users.c.id == user_id, users.c.password_hash == old)
@@ -122,7 +140,7 @@ class SqlStore:
 
     async def set_user_scopes(self, user_id: str, scopes: frozenset[str], *, at: float) -> bool:
         def work(connection: Connection) -> bool:
-            found = _update_user(connection, user_id, scopes=_joined(scopes))
+            found = _update_user(connection, user_id, scopes=joined_scopes(scopes))
             return found and _tell(connection, "user", user_id, at)
 
         return await self._write(work)
@@ -137,11 +155,27 @@ class SqlStore:
     async def add_key(self, key: Key, *, max_active: int) -> None:
         await self._write(lambda connection: _insert_key(connection, key, max_active))
 
-    async def key_by_digest(self, digest: bytes) -> OwnedKey | None:
-        return await self._first(_KEY_BY_DIGEST, _owned_key, digest=digest)
+    async def add_keys(self, keys: Sequence[Key]) -> None:
+        if keys:
+            values = [key_values(key) for key in keys]
+            await self._write(lambda connection: connection.execute(insert(api_keys), values))
+
+    async def working_keys(self, owners: Collection[str], *, at: float) -> Mapping[str, int]:
+        return await self._read(lambda connection: _working_keys(connection, owners, at))
+
+    async def keys_by_digest(
+        self, digests: Collection[bytes], salted_prefixes: Collection[str] = ()
+    ) -> Sequence[OwnedKey]:
+        values: dict[str, list[Any]] = {"digests": list(digests)}
+        statement = _KEYS_BY_DIGEST
+        if salted_prefixes:
+            statement, values["prefixes"] = _KEYS_BY_DIGEST_OR_PREFIX, list(salted_prefixes)
+        return await self._read(
+            lambda connection: [to_owned_key(row) for row in connection.execute(statement, values)]
+        )
 
     async def key(self, key_id: str) -> Key | None:
-        return await self._first(_KEY_BY_ID, _key, key_id=key_id)
+        return await self._first(_KEY_BY_ID, to_key, key_id=key_id)
 
     async def keys(
         self, owner: str | None, *, at: float, include_expired: bool, limit: int, cursor: str | None
@@ -151,14 +185,14 @@ class SqlStore:
             listed = and_(listed, _working(at))
         page = select(api_keys).where(listed)
         if cursor is not None:
-            page = page.where(tuple_(api_keys.c.created_at, api_keys.c.id) < tuple_(*_from_cursor(cursor)))
+            page = page.where(tuple_(api_keys.c.created_at, api_keys.c.id) < tuple_(*from_cursor(cursor)))
         page = page.order_by(api_keys.c.created_at.desc(), api_keys.c.id.desc()).limit(limit + 1)
 
         def work(connection: Connection) -> KeyPage:
-            found = [_key(row) for row in connection.execute(page)]
+            found = [to_key(row) for row in connection.execute(page)]
             total = connection.execute(select(func.count()).select_from(api_keys).where(listed)).scalar_one()
             more = len(found) > limit
-            return KeyPage(found[:limit], total, _to_cursor(found[limit - 1]) if more else None)
+            return KeyPage(found[:limit], total, to_cursor(found[limit - 1]) if more else None)
 
         return await self._read(work)
 
@@ -200,9 +234,35 @@ class SqlStore:
         rows = [{"key_id": key_id, "used_at": used_at} for key_id, used_at in last_used.items()]
         await self._write(lambda connection: connection.execute(statement, rows))
 
-    async def has_imported_keys(self) -> bool:
-        statement = select(api_keys.c.id).where(api_keys.c.imported).limit(1)
+    async def move_key(self, key: Key, *, old: bytes) -> None:
+        unmoved = and_(api_keys.c.id == key.id, api_keys.c.digest == old)
+        statement = (
+            update(api_keys)
+            .where(unmoved)
+            .values(digest=key.digest, pepper_id=key.pepper_id, mac_id=key.mac_id, salted_hash=None)
+        )
+        await self._write(lambda connection: connection.execute(statement))
+
+    async def has_foreign_keys(self, mac_ids: Collection[str]) -> bool:
+        # A MAC without a name is of a time before there were names, and of the pepper in force.
+        foreign = or_(api_keys.c.imported, api_keys.c.mac_id.not_in(list(mac_ids)))
+        statement = select(api_keys.c.id).where(foreign).limit(1)
         return await self._read(lambda connection: connection.execute(statement).first() is not None)
+
+    async def has_imported_keys(self) -> bool:
+        # By the index: it is asked again and again.
+        statement = select(api_keys.c.id).where(api_keys.c.origin > b"").limit(1)
+        return await self._read(lambda connection: connection.execute(statement).first() is not None)
+
+    async def stored_digests(self, digests: Collection[bytes]) -> Collection[bytes]:
+        columns = (api_keys.c.digest, api_keys.c.origin)
+        stored = union_all(*(select(column).where(column.in_(list(digests))) for column in columns))
+        return await self._read(lambda connection: set(connection.execute(stored).scalars()))
+
+    async def salted_prefixes(self) -> Mapping[str, int]:
+        statement = select(api_keys.c.key_prefix, func.count()).where(_IS_SALTED)
+        grouped = statement.group_by(api_keys.c.key_prefix)
+        return await self._read(lambda connection: _pairs(connection, grouped))
 
     async def add_session(self, session: Session, *, password_hash: str | None = None) -> bool:
         def work(connection: Connection) -> bool:
@@ -210,13 +270,13 @@ class SqlStore:
                 return False
             ended = and_(sessions.c.subject == session.subject, sessions.c.expires_at <= session.created_at)
             connection.execute(delete(sessions).where(ended))
-            connection.execute(insert(sessions), [_session_values(session)])
+            connection.execute(insert(sessions), [session_values(session)])
             return True
 
         return await self._write(work)
 
     async def session(self, session_id: str) -> Session | None:
-        return await self._first(_SESSION_BY_ID, _session, session_id=session_id)
+        return await self._first(_SESSION_BY_ID, to_session, session_id=session_id)
 
     async def revoke_session(self, session_id: str, *, at: float) -> None:
         def work(connection: Connection) -> None:
@@ -228,6 +288,27 @@ class SqlStore:
             _tell(connection, "session", session_id, at)
 
         await self._write(work)
+
+    async def signing_keys(self) -> Sequence[SealedKey]:
+        return await self._read(
+            lambda connection: [to_sealed_key(row) for row in connection.execute(_SIGNING_KEYS)]
+        )
+
+    async def add_signing_key(self, key: SealedKey, *, retiring: float, only_if_newest: str | None) -> bool:
+        def work(connection: Connection) -> bool:
+            if connection.execute(_NEWEST_SIGNING_KEY).scalar() != only_if_newest:
+                return False
+            retired = signing_keys.c.retires_at <= key.created_at
+            connection.execute(delete(signing_keys).where(retired))
+            connection.execute(_retirement(retiring))
+            connection.execute(insert(signing_keys), [sealed_values(key)])
+            return True
+
+        return await self._write(work)
+
+    async def retire_signing_key(self, kid: str, *, at: float) -> None:
+        statement = _retirement(at).where(signing_keys.c.kid == kid)
+        await self._write(lambda connection: connection.execute(statement))
 
     async def changes_after(self, cursor: int | None) -> tuple[int, Sequence[Change] | None]:
         def work(connection: Connection) -> tuple[int, Sequence[Change] | None]:
@@ -265,15 +346,6 @@ class SqlStore:
         return await to_thread.run_sync(_guarded, hop, limiter=self._write_lane)
 
 
-def _create_private(name: str | None) -> None:
-    """Make a new database file readable for its owner alone, since it holds password hashes."""
-    if not name or name.startswith((":", "file:")):
-        return
-    # What goes wrong here goes wrong in connecting too, and is told there.
-    with suppress(OSError):
-        os.close(os.open(name, os.O_CREAT | os.O_EXCL, 0o600))
-
-
 def _guarded(hop: Callable[[], T]) -> T:
     """Turn the database's errors into refusals; their texts may hold values, so they are dropped."""
     try:
@@ -286,56 +358,25 @@ def _guarded(hop: Callable[[], T]) -> T:
     raise refusal
 
 
-def _sqlite_engine(url: URL) -> Engine:
-    options: dict[str, Any] = {"hide_parameters": True, "connect_args": {"check_same_thread": False}}
-    if url.database in (None, "", ":memory:"):
-        options["poolclass"] = StaticPool
-    else:
-        # One connection for each lane; a third caller cannot come.
-        options |= {"pool_size": 2, "max_overflow": 0}
-    engine = create_engine(url, **options)
-    event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    _switch_to_wal(cursor)
-    # FULL: an acknowledged write outlives a power cut, not only a killed process.
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-def _switch_to_wal(cursor: Any) -> None:
-    # The one step for which SQLite itself does not wait while another process holds the lock.
-    until = time.monotonic() + BUSY_TIMEOUT_MS / 1000
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError:
-            if time.monotonic() >= until:
-                raise
-            time.sleep(0.01)
-
-
 def _working(at: float) -> Any:
     return and_(
         api_keys.c.revoked_at.is_(None), or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > at)
     )
 
 
+def _working_keys(connection: Connection, owners: Collection[str], at: float) -> dict[str, int]:
+    statement = select(api_keys.c.owner, func.count()).where(api_keys.c.owner.in_(list(owners)), _working(at))
+    return _pairs(connection, statement.group_by(api_keys.c.owner))
+
+
+def _pairs(connection: Connection, statement: Any) -> dict[Any, Any]:
+    return {row[0]: row[1] for row in connection.execute(statement)}
+
+
 def _insert_key(connection: Connection, key: Key, max_active: int) -> None:
-    count = (
-        select(func.count())
-        .select_from(api_keys)
-        .where(api_keys.c.owner == key.owner, _working(key.created_at))
-    )
-    if connection.execute(count).scalar_one() >= max_active:
+    if _working_keys(connection, [key.owner], key.created_at).get(key.owner, 0) >= max_active:
         raise KeyLimitReached()
-    connection.execute(insert(api_keys), [_key_values(key)])
+    connection.execute(insert(api_keys), [key_values(key)])
 
 
 def _has_password(connection: Connection, user_id: str, password_hash: str) -> bool:
@@ -361,59 +402,6 @@ def _tell(connection: Connection, target: Target, target_id: str, at: float) -> 
     return True
 
 
-def _joined(scopes: frozenset[str]) -> str:
-    return " ".join(sorted(scopes))
-
-
-def _columns(table: Table, row: Row[Any]) -> dict[str, Any]:
-    values = {column.name: row._mapping[column] for column in table.columns}
-    if "scopes" in values:
-        values["scopes"] = frozenset(values["scopes"].split())
-    return values
-
-
-def _user(row: Row[Any]) -> User:
-    return User(**_columns(users, row))
-
-
-def _key(row: Row[Any]) -> Key:
-    return Key(**_columns(api_keys, row))
-
-
-def _session(row: Row[Any]) -> Session:
-    return Session(**_columns(sessions, row))
-
-
-def _owned_key(row: Row[Any]) -> OwnedKey:
-    return OwnedKey(_key(row), frozenset(row.owner_scopes.split()), row.owner_disabled_at is not None)
-
-
-def _user_values(user: User) -> dict[str, Any]:
-    return {column.name: getattr(user, column.name) for column in users.columns} | {
-        "scopes": _joined(user.scopes)
-    }
-
-
-def _key_values(key: Key) -> dict[str, Any]:
-    return {column.name: getattr(key, column.name) for column in api_keys.columns} | {
-        "scopes": _joined(key.scopes)
-    }
-
-
-def _session_values(session: Session) -> dict[str, Any]:
-    return {column.name: getattr(session, column.name) for column in sessions.columns}
-
-
-def _to_cursor(key: Key) -> str:
-    return urlsafe_b64encode(f"{key.created_at!r} {key.id}".encode()).decode("ascii").rstrip("=")
-
-
-def _from_cursor(cursor: str) -> tuple[float, str]:
-    try:
-        created_at, key_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").split(" ")
-        moment = float(created_at)
-    except ValueError:
-        moment, key_id = math.nan, ""
-    if not math.isfinite(moment):
-        raise ValidationFailed({"cursor": "is not a cursor of this list"})
-    return moment, key_id
+def _retirement(at: float) -> Update:
+    later = or_(signing_keys.c.retires_at.is_(None), signing_keys.c.retires_at > at)
+    return update(signing_keys).where(later).values(retires_at=at)

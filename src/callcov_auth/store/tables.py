@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData(
@@ -51,7 +52,19 @@ api_keys = Table(
     Column("revoked_at", Double),
     Column("last_used_at", Double),
     Column("imported", Boolean, nullable=False),
+    Column("pepper_id", String(8)),
+    Column("mac_id", String(8)),
+    Column("origin", LargeBinary(32)),
+    Column("salted_hash", Text),
     Index(None, "owner", "created_at", "id"),
+    Index(None, "origin", unique=True),
+    # Of the few keys alone that are looked for by what they start with.
+    Index(
+        None,
+        "key_prefix",
+        sqlite_where=text("salted_hash IS NOT NULL"),
+        postgresql_where=text("salted_hash IS NOT NULL"),
+    ),
 )
 
 sessions = Table(
@@ -62,6 +75,18 @@ sessions = Table(
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("revoked_at", Double),
+)
+
+# Sealed: the private JWK (see tokens/sealing.py).
+signing_keys = Table(
+    "callcov_signing_keys",
+    metadata,
+    Column("kid", String(64), primary_key=True),
+    Column("alg", String(8), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("signs_from", Double, nullable=False),
+    Column("retires_at", Double),
 )
 
 # What the feed reads: ids only grow (AUTOINCREMENT in SQLite), so a cursor never meets one twice.

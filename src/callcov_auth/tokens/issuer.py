@@ -3,9 +3,8 @@
 import secrets
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import jwt
 from pydantic import SecretStr
 
 from callcov_auth.cache.feed import Feed
@@ -54,7 +53,7 @@ class TokenService:
     settings: AuthSettings
     store: Store
     feed: Feed
-    keyring: Keyring
+    keyring: Keyring | None
     verifier: TokenVerifier
     check_password: Callable[[str, str], Awaitable[User]]
     clock: Callable[[], float]
@@ -73,7 +72,12 @@ class TokenService:
         Raises InvalidToken, TokenExpired, and TokenRevoked after logout or once the user is disabled.
         """
         request = validated(RefreshRequest, {"refresh_token": refresh_token})
-        claims = self.verifier.claims_of(request.refresh_token, REFRESH)
+        session, user = await self.session_of(request.refresh_token)
+        return self._pair(session, user.scopes, request.refresh_token)
+
+    async def session_of(self, refresh_token: str) -> tuple[Session, User]:
+        """Return the session that a refresh token continues, and whose it is. Raises as ``refresh`` does."""
+        claims = await self.verifier.refresh_claims(refresh_token)
         session = await self.store.session(claims.get("sid", ""))
         if session is None or session.revoked_at is not None:
             raise TokenRevoked("The session was ended", reason="session_revoked")
@@ -82,7 +86,7 @@ class TokenService:
         user = await self.store.user(session.subject)
         if user is None or user.disabled_at is not None:
             raise TokenRevoked("The session was ended", reason="user_disabled")
-        return self._pair(session, user.scopes, request.refresh_token)
+        return session, user
 
     async def logout(self, refresh_token: str | None = None, *, session_id: str | None = None) -> None:
         """End the session of ``refresh_token``; without one, ``session_id``. Twice changes nothing.
@@ -93,7 +97,7 @@ class TokenService:
         ending = session_id
         if request.refresh_token is not None:
             try:
-                ending = self.verifier.claims_of(request.refresh_token, REFRESH).get("sid")
+                ending = (await self.verifier.refresh_claims(request.refresh_token)).get("sid")
             except TokenExpired:
                 return
         if ending is not None:
@@ -105,6 +109,10 @@ class TokenService:
         session = self._new_session(request.subject, self.settings.access_token_ttl)
         await self.store.add_session(session)
         return self._access(session, frozenset(request.scopes))
+
+    def public_keys(self) -> dict[str, Any]:
+        """Return the JWK set by which others verify our tokens; secret keys are not in it."""
+        return {"keys": []} if self.keyring is None else self.keyring.public_set()
 
     async def _begin_login(self, request: LoginRequest) -> tuple[User, Session]:
         # Twice, because another login may have hashed the same password anew in the meantime.
@@ -146,5 +154,6 @@ class TokenService:
             "sid": session.id,
             **claims,
         }
-        key = self.keyring.signing
-        return jwt.encode(payload, key.key, key.alg, headers={"kid": key.kid, "typ": typ})
+        if self.keyring is None:
+            raise RuntimeError("a resource server has no signing key: with CALLCOV_AUTH_SECRET it has one")
+        return self.keyring.signing.sign(typ, payload)
