@@ -1,0 +1,1 @@
+"""One token, three verifiers: mutants, verdicts, and why they may differ."""
