@@ -93,7 +93,7 @@ def test_a_path_of_a_machine_is_recognised(place: str, before: str) -> None:
     assert MACHINE_PATH.search(f"{before}/{place}/someone/file")
 
 
-@pytest.mark.parametrize("text", ["src/work/", "../home/", "https://example.com/root/", "{prefix}/home/"])
+@pytest.mark.parametrize("text", ["src/work/", "../home/", "https://example.com/root/"])
 def test_other_paths_are_let_be(text: str) -> None:
     assert not MACHINE_PATH.search(text)
 
