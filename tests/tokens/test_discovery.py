@@ -7,7 +7,8 @@ import pytest
 from callcov_auth.settings import TrustedIssuer
 from callcov_auth.tokens import fetching
 from callcov_auth.tokens.jwks import Fetched, FetchFailed
-from callcov_auth.tokens.trusted import _fetch
+from callcov_auth.tokens.trusted import _fetch, load_issuers
+from tests.support.settings import make_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -65,3 +66,18 @@ async def test_metadata_of_another_issuer_are_refused(monkeypatch: pytest.Monkey
 def test_the_usual_port_may_be_written() -> None:
     assert fetching._origin("https://a.example/x") == fetching._origin("https://a.example:443/y")
     assert fetching._origin("https://a.example") != fetching._origin("https://a.example:444")
+
+
+async def test_the_issuer_whose_keys_are_lost_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def nothing(_url: str) -> Fetched:
+        raise FetchFailed("status_404")
+
+    monkeypatch.setattr(fetching, "fetch_json", nothing)
+    setting = {"issuer": "https://a.example", "audience": "a", "jwks_url": "https://a.example/jwks"}
+    _, [keys] = load_issuers(make_settings(trusted_issuers=[setting]), lambda: 0.0)
+    await keys.refresh()
+    assert [record.getMessage() for record in caplog.records] == [
+        "keys_lost issuer='https://a.example' reason='status_404'"
+    ]
