@@ -215,3 +215,8 @@ def test_keys_derive_by_hkdf_sha256() -> None:
     extracted = hmac.digest(bytes(32), b"input", "sha256")
     expected = hmac.digest(extracted, b"callcov-auth label 1" + b"\x01", "sha256")
     assert derive(b"input", "label") == expected
+
+
+def test_the_tests_own_variable_is_no_typing_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLCOV_AUTH_VECTORS", "some/folder")
+    assert AuthSettings(secret=STRONG).leeway == 0

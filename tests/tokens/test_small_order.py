@@ -6,7 +6,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from callcov_auth.tokens.jwk import BadKey, load_key
 from callcov_auth.tokens.small_order import _ORDINATES, has_small_order
+from tests.support.tokens import base64url
 
 Point = tuple[int, int]
 
@@ -103,3 +105,12 @@ def test_keys_are_not_of_the_kind() -> None:
 @pytest.mark.parametrize("size", [0, 1, 31, 33, 56, 58])
 def test_what_has_another_length_is_no_point(size: int) -> None:
     assert not has_small_order(bytes(size))
+
+
+@CURVES
+def test_such_a_key_is_refused_with_its_reason(curve: Curve) -> None:
+    name = {32: "Ed25519", 57: "Ed448"}[curve.size]
+    jwk = {"kty": "OKP", "crv": name, "kid": "k1", "alg": "EdDSA", "x": base64url(curve.encoded(1, 0))}
+    with pytest.raises(BadKey) as caught:
+        load_key(jwk, algorithms={"EdDSA"}, inline=True)
+    assert str(caught.value) == "key 'k1': its point is of small order, so that anybody can sign for it"
