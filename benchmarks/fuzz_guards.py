@@ -1,4 +1,4 @@
-"""Fuzz what reads bytes from strangers, guided by coverage, with atheris.
+"""Fuzz what reads bytes from strangers, guided by coverage, with atheris (the extra `fuzz`).
 
     python -m benchmarks.fuzz_guards -max_total_time=600 -dict=tests/fuzz/words.dict FOUND tests/fuzz/corpus
     python -m benchmarks.fuzz_guards -merge=1 tests/fuzz/corpus FOUND
