@@ -25,8 +25,11 @@ class ClaimRules:
     leeway: float = 0
     scope_claim: str = "scope"
 
-    def check(self, claims: Claims, now: float) -> None:
-        """Raises InvalidToken, and TokenExpired for claims that lack nothing but time."""
+    def check(self, claims: Claims, now: float) -> frozenset[str]:
+        """Return what the token grants.
+
+        Raises InvalidToken, and TokenExpired for claims that lack nothing but time.
+        """
         if claims.get("iss") != self.issuer:
             raise refused("wrong_iss")
         _check_name(claims, "sub")
@@ -34,8 +37,9 @@ class ClaimRules:
             if name in claims:
                 _check_name(claims, name)
         _check_audience(claims.get("aud"), self.audience)
-        self.scopes(claims)
+        scopes = self.scopes(claims)
         self._check_times(claims, now)
+        return scopes
 
     def scopes(self, claims: Claims) -> frozenset[str]:
         """Return what the token grants. Raises InvalidToken."""

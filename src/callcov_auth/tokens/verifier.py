@@ -71,14 +71,14 @@ class TokenVerifier:
         token = take_apart(text)
         claims = token.claims()
         issuer = self._issuer(claims)
-        await self._check(token, claims, issuer)
+        scopes = await self._check(token, claims, issuer)
         if self._revocable and issuer is self._own:
             await self._refuse_ended_session(claims)
         return Principal(
             subject=claims["sub"],
             issuer=claims["iss"],
             kind="token",
-            scopes=issuer.rules.scopes(claims),
+            scopes=scopes,
             session_id=claims.get("sid"),
             expires_at=claims["exp"],
             claims=claims,
@@ -98,9 +98,9 @@ class TokenVerifier:
             raise refused("wrong_iss")
         return issuer
 
-    async def _check(self, token: Unverified, claims: Claims, issuer: Issuer) -> None:
+    async def _check(self, token: Unverified, claims: Claims, issuer: Issuer) -> frozenset[str]:
         await check_signature(token, issuer.keys, issuer.types)
-        issuer.rules.check(claims, self._clock())
+        return issuer.rules.check(claims, self._clock())
 
     async def _refuse_ended_session(self, claims: Claims) -> None:
         session = await self._store.session(claims.get("sid", ""))
