@@ -6,6 +6,7 @@ names the check that refused.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 Body = tuple[str, Mapping[str, Any]]
@@ -20,6 +21,8 @@ class AuthError(Exception):
     description: ClassVar[str] = "Something went wrong on the server"
     challenge: ClassVar[str | None] = None
     """The ``error`` of the Bearer challenge (RFC 6750 §3.1); empty for a challenge without one."""
+    details: Mapping[str, Any] = MappingProxyType({})
+    retry_after: int | None = None
 
     def __init__(
         self,
@@ -31,9 +34,13 @@ class AuthError(Exception):
     ) -> None:
         self.message = message or self.description
         self.reason = reason or self.code
-        self.details = dict(details or {})
-        self.retry_after = retry_after
-        super().__init__(self.message)
+        if details:
+            self.details = dict(details)
+        if retry_after is not None:
+            self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return self.message
 
     def headers(self) -> list[tuple[str, str]]:
         """Headers of this refusal beside its challenge (RFC 9110 §10.2.3 for ``Retry-After``)."""
@@ -174,11 +181,18 @@ REFUSALS: tuple[type[AuthError], ...] = (
 
 def callcov_error(error: AuthError, request_id: str) -> Body:
     """Return the default form of a refusal: CallCov's ``{"error": {…}}``."""
-    content: dict[str, Any] = {"code": error.code, "message": error.message}
-    if error.details:
-        content["details"] = error.details
+    return "application/json", callcov_content(error.code, error.message, error.details, request_id)
+
+
+def callcov_content(
+    code: str, message: str, details: Mapping[str, Any], request_id: str
+) -> Mapping[str, Any]:
+    """Return the content of ``callcov_error``; the request id is the last thing in it."""
+    content: dict[str, Any] = {"code": code, "message": message}
+    if details:
+        content["details"] = details
     content["request_id"] = request_id
-    return "application/json", {"error": content}
+    return {"error": content}
 
 
 def problem_details(error: AuthError, request_id: str) -> Body:

@@ -155,6 +155,11 @@ class LastUseLost(Event):
     keys: int
 
 
+def is_told(kind: type[Event]) -> bool:
+    """Whether anybody hears of this kind, for events that cost more to make than what they tell of."""
+    return logger.isEnabledFor(kind.level)
+
+
 def emit(event: Event) -> None:
     """Log ``event`` under the logger ``callcov_auth``; its record carries it as ``record.event``."""
     if not logger.isEnabledFor(event.level):

@@ -1,10 +1,11 @@
 """AuthError → the messages that refuse a request, over HTTP and over WebSocket."""
 
 import json
+import random
 import re
-import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from starlette.responses import Response
@@ -12,24 +13,40 @@ from starlette.types import Scope, Send
 
 from callcov_auth.asgi.headers import header_values
 from callcov_auth.asgi.https import client_address
-from callcov_auth.errors import AuthError, InsufficientPermissions, InternalError, callcov_error
-from callcov_auth.events import Refused, emit, logger
+from callcov_auth.errors import (
+    AuthError,
+    InsufficientPermissions,
+    InternalError,
+    callcov_content,
+    callcov_error,
+)
+from callcov_auth.events import Refused, emit, is_told, logger
 from callcov_auth.settings import AuthSettings
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # What may stand in error_description, RFC 6750 §3: no quote and no backslash.
 _NOT_IN_DESCRIPTION = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 _RESPONSE_EXTENSION = "websocket.http.response"
+# In hexadecimal digits: 128 bits.
+_ID_LENGTH = 32
+_HTTP_RESPONSE = ("http.response.start", "http.response.body")
+_WEBSOCKET_RESPONSE = (f"{_RESPONSE_EXTENSION}.start", f"{_RESPONSE_EXTENSION}.body")
 _POLICY_VIOLATION = 1008
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A refusal as it goes on the wire."""
+Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""A refusal as it goes on the wire: status, headers, body."""
 
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """The part of a refusal that is the same for every request: the body around the request id, headers."""
+
+    before: bytes
+    after: bytes
+    length: bytes
+    """With a request id that was made here."""
+    headers: tuple[tuple[bytes, bytes], ...]
 
 
 def request_id_of(scope: Scope) -> str:
@@ -37,24 +54,44 @@ def request_id_of(scope: Scope) -> str:
     sent = header_values(scope, b"x-request-id")
     if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]):
         return sent[0].decode("ascii")
-    return secrets.token_hex(16)
+    # It is no secret, and it is asked for at the rate of an attack.
+    return random.randbytes(_ID_LENGTH // 2).hex()  # noqa: S311
 
 
 def render(error: AuthError, request_id: str, settings: AuthSettings) -> Refusal:
     """Return ``error`` in the form that the settings ask for."""
+    if settings.render_refusal is not None or error.details or error.retry_after is not None:
+        return _render_anew(error, request_id, settings)
+    form = _form(error.code, error.message, error.challenge, settings.realm)
+    sent_id = request_id.encode("ascii")
+    body = form.before + sent_id + form.after
+    length = form.length if len(sent_id) == _ID_LENGTH else b"%d" % len(body)
+    headers = [(b"content-length", length), (b"x-request-id", sent_id), *form.headers]
+    return error.status, headers, body
+
+
+# Bounded, for a message may be an endpoint's own; ours are few.
+@lru_cache(maxsize=256)
+def _form(code: str, message: str, challenge: str | None, realm: str) -> _Form:
+    """Return what is ready of every refusal that says no more than ``message``."""
+    before, after = _json(callcov_content(code, message, {}, "\x00")).rsplit(b"\\u0000", 1)
+    headers = [("content-type", "application/json"), *_challenge(challenge, message, (), realm)]
+    length = b"%d" % (len(before) + _ID_LENGTH + len(after))
+    return _Form(before, after, length, tuple(_encoded(headers)))
+
+
+def _render_anew(error: AuthError, request_id: str, settings: AuthSettings) -> Refusal:
     media_type, content = _content(error, request_id, settings)
-    body = json.dumps(content, ensure_ascii=False).encode("utf-8")
+    body = _json(content)
+    required = error.required if isinstance(error, InsufficientPermissions) else ()
     headers = [
-        ("content-type", media_type),
         ("content-length", str(len(body))),
         ("x-request-id", request_id),
+        ("content-type", media_type),
         *error.headers(),
+        *_challenge(error.challenge, error.message, required, settings.realm),
     ]
-    if error.challenge is not None:
-        headers.append(("www-authenticate", _challenge(error, settings.realm)))
-    return Refusal(
-        error.status, [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers], body
-    )
+    return error.status, _encoded(headers), body
 
 
 def refusal_of(error: Exception, scope: Scope, settings: AuthSettings) -> Refusal:
@@ -63,7 +100,13 @@ def refusal_of(error: Exception, scope: Scope, settings: AuthSettings) -> Refusa
     if not isinstance(error, AuthError):
         logger.error("internal_error request_id=%s", request_id, exc_info=error)
         error = InternalError(reason=type(error).__name__)
-    event = Refused(
+    if is_told(Refused):
+        emit(_event(error, request_id, scope, settings))
+    return render(error, request_id, settings)
+
+
+def _event(error: AuthError, request_id: str, scope: Scope, settings: AuthSettings) -> Refused:
+    return Refused(
         code=error.code,
         reason=error.reason,
         request_id=request_id,
@@ -71,38 +114,35 @@ def refusal_of(error: Exception, scope: Scope, settings: AuthSettings) -> Refusa
         method=scope.get("method", "WEBSOCKET"),
         path=scope["path"][:256],
     )
-    emit(event)
-    return render(error, request_id, settings)
 
 
 def response_of(refusal: Refusal) -> Response:
     """Return ``refusal`` as Starlette's own kind of answer."""
-    response = Response(refusal.body, refusal.status)
-    response.raw_headers = refusal.headers
+    status, headers, body = refusal
+    response = Response(body, status)
+    response.raw_headers = headers
     return response
 
 
 async def refuse(error: Exception, scope: Scope, send: Send, settings: AuthSettings) -> None:
     """Answer a request or a WebSocket handshake with ``error``."""
-    refusal = refusal_of(error, scope, settings)
+    status, headers, body = refusal_of(error, scope, settings)
     if scope["type"] == "http":
-        body = b"" if scope["method"] == "HEAD" else refusal.body
-        await _respond("http.response", refusal, body, send)
+        start, end = _HTTP_RESPONSE
+        body = b"" if scope["method"] == "HEAD" else body
     elif _RESPONSE_EXTENSION in (scope.get("extensions") or {}):
-        await _respond(_RESPONSE_EXTENSION, refusal, refusal.body, send)
+        start, end = _WEBSOCKET_RESPONSE
     else:
         await close(error, send)
+        return
+    await send({"type": start, "status": status, "headers": headers})
+    await send({"type": end, "body": body, "more_body": False})
 
 
 async def close(error: Exception, send: Send) -> None:
     """Close a WebSocket; before it is accepted, servers turn this into a bare 403."""
     code = error.code if isinstance(error, AuthError) else InternalError.code
     await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": code})
-
-
-async def _respond(prefix: str, refusal: Refusal, body: bytes, send: Send) -> None:
-    await send({"type": f"{prefix}.start", "status": refusal.status, "headers": refusal.headers})
-    await send({"type": f"{prefix}.body", "body": body, "more_body": False})
 
 
 def _content(error: AuthError, request_id: str, settings: AuthSettings) -> tuple[str, Mapping[str, Any]]:
@@ -116,13 +156,25 @@ def _content(error: AuthError, request_id: str, settings: AuthSettings) -> tuple
         return callcov_error(error, request_id)
 
 
-def _challenge(error: AuthError, realm: str) -> str:
-    """Return the ``WWW-Authenticate`` value of RFC 6750 §3."""
+def _json(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode("utf-8")
+
+
+def _encoded(headers: Sequence[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def _challenge(
+    challenge: str | None, message: str, required: Sequence[str], realm: str
+) -> Sequence[tuple[str, str]]:
+    """Return the ``WWW-Authenticate`` header of RFC 6750 §3, where there is a challenge."""
+    if challenge is None:
+        return ()
     parts = [f'Bearer realm="{realm}"']
-    if error.challenge:
-        parts.append(f'error="{error.challenge}"')
-    if error.challenge == "invalid_token":
-        parts.append(f'error_description="{_NOT_IN_DESCRIPTION.sub("", error.message)}"')
-    if isinstance(error, InsufficientPermissions) and error.required:
-        parts.append(f'scope="{" ".join(error.required)}"')
-    return ", ".join(parts)
+    if challenge:
+        parts.append(f'error="{challenge}"')
+    if challenge == "invalid_token":
+        parts.append(f'error_description="{_NOT_IN_DESCRIPTION.sub("", message)}"')
+    if required:
+        parts.append(f'scope="{" ".join(required)}"')
+    return (("www-authenticate", ", ".join(parts)),)
