@@ -7,6 +7,7 @@ import pytest
 
 from callcov_auth import Auth
 from callcov_auth.errors import AuthUnavailable, InvalidToken, TokenRevoked
+from callcov_auth.keys.format import mint
 from callcov_auth.store.sql import SqlStore
 from tests.keys.test_validator import CountingStore, bearer
 from tests.support.clock import Clock
@@ -34,6 +35,142 @@ async def test_a_credential_is_looked_up_once_in_its_time(clock: Clock) -> None:
     assert auth.recall(header.encode()) is None
     await auth.authenticate(header)
     assert store.lookups == 2
+    await auth.aclose()
+
+
+async def test_a_credential_has_one_entry_however_it_is_written(clock: Clock) -> None:
+    """Else whoever holds one key could push every other out of the cache."""
+    auth, store, header = await counted(clock, cache_size=2)
+    key = header.removeprefix("Bearer ")
+    for spaces in range(1, 50):
+        await auth.authenticate(f"bearer{' ' * spaces}{key}")
+        await auth.authenticate(f" BEARER{' ' * spaces}{key}\t")
+    assert (len(auth._cache), store.lookups) == (1, 1)
+    assert auth.recall(header.encode()) is not None
+    await auth.aclose()
+
+
+class SlowStore(CountingStore):
+    """Holds each lookup of a key until it ``may_answer``."""
+
+    may_answer = True
+    error: AuthUnavailable | None = None
+
+    async def keys_by_digest(self, digests: Any, salted_prefixes: Any = ()) -> Any:
+        found = await super().keys_by_digest(digests, salted_prefixes)
+        while not self.may_answer:
+            await anyio.sleep(0.001)
+        if self.error is not None:
+            raise self.error
+        return found
+
+
+async def slow(clock: Clock) -> tuple[Auth, SlowStore, str]:
+    store = SlowStore("sqlite://")
+    auth = Auth(make_settings(), store=store, clock=clock)
+    await auth.open()
+    owner = await auth.users.create("o@example.com", "SecurePassword123!")
+    header = bearer(await auth.keys.create(owner.id, name="k"))
+    store.may_answer = False
+    return auth, store, header
+
+
+async def test_a_thousand_requests_at_once_for_one_cold_key_make_one_query(clock: Clock) -> None:
+    auth, store, header = await slow(clock)
+    found: set[str | None] = set()
+
+    async def ask() -> None:
+        found.add((await auth.authenticate(header)).key_id)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(1000):
+            tasks.start_soon(ask)
+        while not store.lookups:
+            await anyio.sleep(0.001)
+        store.may_answer = True
+    assert (store.lookups, len(found)) == (1, 1)
+    await auth.aclose()
+
+
+async def test_a_thousand_requests_at_once_for_one_unknown_key_make_one_query(clock: Clock) -> None:
+    auth, store, _ = await slow(clock)
+    unknown, reasons = "Bearer " + mint(auth.settings.key_mac_key, "live"), []
+
+    async def ask() -> None:
+        with pytest.raises(InvalidToken) as caught:
+            await auth.authenticate(unknown)
+        reasons.append(caught.value.reason)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(1000):
+            tasks.start_soon(ask)
+        while not store.lookups:
+            await anyio.sleep(0.001)
+        store.may_answer = True
+    assert (store.lookups, set(reasons)) == (1, {"key_unknown"})
+    await auth.aclose()
+
+
+async def test_the_first_callers_cancellation_costs_the_others_nothing(clock: Clock) -> None:
+    auth, store, header = await slow(clock)
+    first, found = anyio.CancelScope(), []
+
+    async def gives_up() -> None:
+        with first:
+            await auth.authenticate(header)
+
+    async def ask() -> None:
+        found.append((await auth.authenticate(header)).kind)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(gives_up)
+        while not store.lookups:
+            await anyio.sleep(0.001)
+        for _ in range(10):
+            tasks.start_soon(ask)
+        await anyio.sleep(0.01)
+        first.cancel()
+        store.may_answer = True
+    assert found == ["api_key"] * 10
+    assert store.lookups <= 2
+    await auth.aclose()
+
+
+async def test_what_is_revoked_while_it_is_looked_up_is_not_good_for_the_next_request(clock: Clock) -> None:
+    auth, store, header = await slow(clock)
+    key_id = (await auth.keys.list(limit=1)).keys[0].id
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(auth.authenticate, header)
+        while not store.lookups:
+            await anyio.sleep(0.001)
+        await auth.keys.revoke(key_id)
+        store.may_answer = True
+    with pytest.raises(TokenRevoked):
+        await auth.authenticate(header)
+    await auth.aclose()
+
+
+async def test_whoever_joins_a_lookup_after_the_revocation_is_refused(clock: Clock) -> None:
+    """The lookup began before the revocation, so its answer is not for who asks after it."""
+    auth, store, header = await slow(clock)
+    key_id = (await auth.keys.list(limit=1)).keys[0].id
+    outcomes: list[str] = []
+
+    async def ask() -> None:
+        try:
+            outcomes.append((await auth.authenticate(header)).kind)
+        except TokenRevoked:
+            outcomes.append("revoked")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        while not store.lookups:
+            await anyio.sleep(0.001)
+        await auth.keys.revoke(key_id)
+        tasks.start_soon(ask)
+        await anyio.sleep(0.01)
+        store.may_answer = True
+    assert sorted(outcomes) == ["api_key", "revoked"]
     await auth.aclose()
 
 
@@ -111,7 +248,7 @@ async def test_a_background_task_hears_it_without_a_request(tmp_path: Any) -> No
         await here.authenticate(bearer(key))
         await there.keys.revoke(key.id)
         with anyio.fail_after(10):
-            while here._cache.get(bearer(key).encode(), 0) is not None:
+            while here.recall(bearer(key).encode()) is not None:
                 await anyio.sleep(0.005)
 
 
@@ -133,10 +270,10 @@ async def test_housekeeping_outlives_a_store_that_fails_in_any_way(caplog: pytes
         with anyio.fail_after(10):
             while "housekeeping failed" not in caplog.text:
                 await anyio.sleep(0.005)
-        before = auth._feed.trusted_until
+        before = auth._cache.trusted_until
         store.error = None
         with anyio.fail_after(10):
-            while auth._feed.trusted_until == before:
+            while auth._cache.trusted_until == before:
                 await anyio.sleep(0.005)
 
 

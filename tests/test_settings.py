@@ -40,6 +40,8 @@ DEFAULTS = {
     "rotation_days": 90,
     "cache_size": 16384,
     "cache_ttl": 60,
+    "negative_ttl": 5,
+    "hash_cached_credentials": False,
     "revocation_interval": 1.0,
     "api_key_header": None,
     "websocket_protocol": False,

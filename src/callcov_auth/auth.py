@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from callcov_auth.cache.feed import Feed
+from callcov_auth.cache.flight import SingleFlight
 from callcov_auth.cache.principals import PrincipalCache
 from callcov_auth.credential import Credential, parse_authorization
 from callcov_auth.errors import InvalidToken
@@ -59,10 +61,15 @@ class Auth:
         self.store = store or _store(settings)
         self._clock = clock or time.time
         self._timer = clock or time.monotonic
-        self._cache = PrincipalCache(settings.cache_size)
+        self._cache = PrincipalCache(
+            settings.cache_size, timer=self._timer, hashed=settings.hash_cached_credentials
+        )
+        self.recall: Callable[[bytes], Principal | None] = self._cache.get
+        """Return the caller whose header this is, if it was verified a moment ago; nothing is awaited."""
+        self._flights: SingleFlight[Principal] = SingleFlight()
         self._feed = Feed(self.store, self._cache, interval=settings.revocation_interval, timer=self._timer)
         self._last_use = LastUse(self.store, timer=self._timer)
-        self._keys = KeyValidator(settings, self.store, self._last_use, self._clock)
+        self._keys = KeyValidator(settings, self.store, self._last_use, self._clock, self._timer)
         keyring = _keyring(settings, self._clock)
         self._own_keys = None if keyring is None else self._stored_keys(keyring)
         issuers, self._remote_keys = load_issuers(settings, self._timer)
@@ -161,35 +168,38 @@ class Auth:
                 await self._connect()
                 self._opened = 1
 
-    def recall(self, authorization: bytes) -> Principal | None:
-        """Return the caller whose header this is, if it was verified a moment ago; nothing is awaited."""
-        now = self._timer()
-        return self._cache.get(authorization, now) if self._feed.trusts_cache(now) else None
-
     async def authenticate(self, authorization: bytes | str) -> Principal:
         """Return whose ``Authorization`` header value this is.
 
         Raises InvalidToken, TokenExpired, TokenRevoked, or AuthUnavailable where that cannot be known.
         """
-        await self.ensure_open()
-        header = _header_bytes(authorization)
         if self._background is None:
+            await self.ensure_open()
             await self._catch_up()
-        cached = self.recall(header)
+        if isinstance(authorization, str):
+            authorization = _header_bytes(authorization)
+        cached = self.recall(authorization)
         if cached is not None:
             return cached
-        # Before the lookup: see PrincipalCache.put.
-        version = self._cache.version
-        principal = await self._verify(parse_authorization(header))
-        self._cache.put(header, principal, self._until(principal), version=version)
-        return principal
-
-    async def _verify(self, credential: Credential) -> Principal:
+        credential = parse_authorization(authorization)
         if credential.kind not in self.settings.accept:
             raise InvalidToken("This kind of credential is not accepted here", reason="kind_not_accepted")
         if credential.kind == "api_key":
-            return await self._keys.validate(credential.text)
-        return await self._tokens.verify(credential.text)
+            self._keys.refuse_at_sight(credential.text)
+        header = credential.header
+        # Whoever comes after a revocation must not board a lookup that began before it.
+        name = (header, self._cache.version)
+        return self.recall(header) or await self._flights.run(name, partial(self._look_up, credential))
+
+    async def _look_up(self, credential: Credential) -> Principal:
+        # Before the lookup: see PrincipalCache.put.
+        version = self._cache.version
+        if credential.kind == "api_key":
+            principal = await self._keys.validate(credential.text)
+        else:
+            principal = await self._tokens.verify(credential.text)
+        self._cache.put(credential.header, principal, self._until(principal), version=version)
+        return principal
 
     def _until(self, principal: Principal) -> float:
         lifetime = self.settings.cache_ttl
@@ -205,7 +215,7 @@ class Auth:
             self.store,
             Seals(self.settings.seal_keys),
             timer=self._timer,
-            on_loss=self._cache.clear,
+            on_loss=self._cache.forget_all,
         )
 
     async def _connect(self) -> None:
@@ -230,6 +240,7 @@ class Auth:
     async def _catch_up(self) -> None:
         """Do here what a background task would, where there is none."""
         if await self._feed.catch_up():
+            await self._keys.relearn()
             await self._last_use.flush()
 
     async def _refreshing(self, keys: RemoteKeys) -> None:
@@ -242,6 +253,7 @@ class Auth:
             await anyio.sleep(self.settings.revocation_interval)
             try:
                 await self._feed.poll()
+                await self._keys.relearn()
                 await self._last_use.flush()
                 await self.signing_keys.tend()
             except Exception:
@@ -250,9 +262,7 @@ class Auth:
                 logger.exception("housekeeping failed; it is tried again")
 
 
-def _header_bytes(authorization: bytes | str) -> bytes:
-    if isinstance(authorization, bytes):
-        return authorization
+def _header_bytes(authorization: str) -> bytes:
     try:
         return authorization.encode("ascii")
     except UnicodeEncodeError:

@@ -15,7 +15,7 @@ MAX_VALUE_BYTES = 8192
 _OWS = b" \t"
 # b64token, RFC 6750 §2.1.
 _B64TOKEN = rb"[A-Za-z0-9\-._~+/]+=*"
-_BEARER = re.compile(rb"bearer +(" + _B64TOKEN + rb")", re.IGNORECASE)
+_BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +(" + _B64TOKEN + rb")")
 # Three base64url parts; what they hold is the token verifier's question.
 _JWT_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
@@ -24,12 +24,18 @@ UNSUPPORTED_SCHEME = "The Authorization scheme is not Bearer"
 UNKNOWN_FORM = "The credential is neither an API key nor a token"
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, which would double the time to make one, and one is made for each forged key of a flood.
+@dataclass(slots=True)
 class Credential:
     """An API key or a token as it was sent. Its text is a secret and stays out of ``repr``."""
 
     kind: Literal["api_key", "token"]
     text: str = field(repr=False)
+
+    @property
+    def header(self) -> bytes:
+        """The header value as nearly every client writes it; one credential has one, however it was sent."""
+        return b"Bearer " + self.text.encode("ascii")
 
 
 def parse_authorization(value: bytes) -> Credential:

@@ -272,6 +272,8 @@ class AuthSettings(BaseSettings):
 
     cache_size: int = Field(default=16384, ge=1, le=10_000_000)
     cache_ttl: float = Field(default=60, gt=0, le=3600)
+    negative_ttl: float = Field(default=5, ge=0, le=3600)
+    hash_cached_credentials: bool = False
     revocation_interval: float = Field(default=1.0, gt=0, le=60)
 
     api_key_header: HeaderName | None = None

@@ -67,7 +67,10 @@ CREDENTIALS = (
         case("header_smuggling", "'Bearer TOKEN TOKEN'"),
         patch=("credential:_BEARER", re.compile(rb"bearer +" + TOKEN + rb".*", re.IGNORECASE)),
     ),
-    Row("auth.Auth._verify: kind_not_accepted", case("cross_environment", "a token where keys are taken")),
+    Row(
+        "auth.Auth.authenticate: kind_not_accepted",
+        case("cross_environment", "a token where keys are taken"),
+    ),
     Row(
         "auth._header_bytes: header_not_visible_ascii",
         case("api_keys", "full-width characters, as text"),
@@ -94,12 +97,12 @@ API_KEYS = (
         outcome=AttributeError,
     ),
     Row(
-        "keys.validator.KeyValidator._check_mac: key_malformed",
+        "keys.validator.KeyValidator.refuse_at_sight: key_malformed",
         case("api_keys", "one character less"),
         outcome="key_mac_wrong",
     ),
     Row(
-        "keys.validator.KeyValidator._check_mac: key_mac_wrong",
+        "keys.validator.KeyValidator.refuse_at_sight: key_mac_wrong",
         case("api_keys", "all zeros"),
         outcome="key_unknown",
     ),

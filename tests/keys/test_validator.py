@@ -6,6 +6,7 @@ from callcov_auth import Auth
 from callcov_auth.errors import AuthError, InvalidToken, TokenExpired, TokenRevoked
 from callcov_auth.keys.format import mint
 from callcov_auth.keys.service import NewKey
+from callcov_auth.keys.validator import MAX_UNKNOWN
 from callcov_auth.store.protocol import User
 from callcov_auth.store.sql import SqlStore
 from tests.support.clock import Clock
@@ -121,6 +122,40 @@ async def test_forged_keys_cost_no_query(clock: Clock) -> None:
         assert store.lookups == 0
         await refusal_of(auth, "Bearer " + mint(auth.settings.key_mac_key, "live"))
         assert store.lookups == 1
+
+
+async def test_an_unknown_key_costs_one_query_for_as_long_as_that_is_remembered(clock: Clock) -> None:
+    store = CountingStore("sqlite://")
+    async with Auth(make_settings(negative_ttl=5), store=store, clock=clock) as auth:
+        unknown = "Bearer " + mint(auth.settings.key_mac_key, "live")
+        reasons = [(await refusal_of(auth, unknown)).reason for _ in range(3)]
+        assert (reasons, store.lookups) == (["key_unknown", "key_still_unknown", "key_still_unknown"], 1)
+        clock.advance(5)
+        assert (await refusal_of(auth, unknown)).reason == "key_unknown"
+        assert store.lookups == 2
+
+
+async def test_without_a_negative_ttl_the_store_is_asked_each_time(clock: Clock) -> None:
+    store = CountingStore("sqlite://")
+    async with Auth(make_settings(negative_ttl=0), store=store, clock=clock) as auth:
+        unknown = "Bearer " + mint(auth.settings.key_mac_key, "live")
+        assert [(await refusal_of(auth, unknown)).reason for _ in range(2)] == ["key_unknown"] * 2
+
+
+async def test_a_flood_of_unknown_keys_pushes_no_good_one_out_and_is_bounded(clock: Clock) -> None:
+    store = CountingStore("sqlite://")
+    async with Auth(make_settings(cache_size=4), store=store, clock=clock) as auth:
+        owner = await auth.users.create("o@example.com", "SecurePassword123!")
+        good = [bearer(await auth.keys.create(owner.id, name="k")) for _ in range(4)]
+        for header in good:
+            await auth.authenticate(header)
+        for _ in range(MAX_UNKNOWN + 100):
+            await refusal_of(auth, "Bearer " + mint(auth.settings.key_mac_key, "live"))
+        lookups = store.lookups
+        for header in good:
+            await auth.authenticate(header)
+        assert store.lookups == lookups
+        assert len(auth._keys._unknown) == MAX_UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
 """Who may come in: HTTPS, then the credential, then what the path allows."""
 
+from collections.abc import Callable
+
 from starlette.types import Scope
 
 from callcov_auth.asgi.credentials import Places, find_authorization
-from callcov_auth.asgi.https import is_secure
+from callcov_auth.asgi.https import SECURE_SCHEMES, is_secure
 from callcov_auth.asgi.paths import optional_patterns, path_in_app, public_patterns
 from callcov_auth.auth import Auth
 from callcov_auth.errors import AuthError, HttpsRequired, MissingToken
 from callcov_auth.principal import ANONYMOUS, Principal
+from callcov_auth.settings import AuthSettings
+
+_ANY_SCHEME = SECURE_SCHEMES | {"http", "ws"}
 
 
 class Gate:
@@ -17,7 +22,7 @@ class Gate:
         settings = auth.settings
         header = settings.api_key_header
         self._auth = auth
-        self._require_https = settings.require_https
+        self._schemes = _schemes(settings)
         self._proxies = settings.trusted_proxies
         self._public = public_patterns(settings)
         self._optional = optional_patterns(settings)
@@ -25,22 +30,69 @@ class Gate:
             api_key_header=header.lower().encode("ascii") if header else None,
             websocket_protocol=settings.websocket_protocol,
         )
+        self.recall = self._recaller() if self._places.only_authorization else self._recall_anywhere
+        """Return the caller if the credential was verified a moment ago; None says nothing."""
+
+    def _recaller(self) -> Callable[[Scope], Principal | None]:
+        # Nearly every request ends here, so it is one function with its parts bound: what it spends more
+        # on a call or on ``self`` can be measured in a request.
+        schemes, proxies, remembered = self._schemes, self._proxies, self._auth.recall
+
+        def recall(scope: Scope) -> Principal | None:
+            if scope.get("scheme") not in schemes and not is_secure(scope, proxies):
+                return None
+            found: bytes | None = None
+            for name, value in scope["headers"]:
+                if name == b"authorization":
+                    if found is not None:
+                        return None
+                    found = value
+            return None if found is None else remembered(found)
+
+        return recall
+
+    def _recall_anywhere(self, scope: Scope) -> Principal | None:
+        """As ``recall``, where a credential may stand in several places, all of which must be looked at."""
+        try:
+            found = self.credential_of(scope)
+        except AuthError:
+            return None
+        return None if found is None else self._auth.recall(found)
+
+    def credential_of(self, scope: Scope) -> bytes | None:
+        """Return the credential as the value of an ``Authorization`` header; None where none is needed.
+
+        Raises HttpsRequired, MissingToken, or InvalidToken for more than one.
+        """
+        if scope.get("scheme") not in self._schemes and not is_secure(scope, self._proxies):
+            raise HttpsRequired()
+        found = find_authorization(scope, self._places)
+        if found is None and not self._public.match(path_in_app(scope)):
+            raise MissingToken()
+        return found
 
     async def admit(self, scope: Scope) -> Principal:
         """Return the caller, ANONYMOUS where a path is open and no credential was sent.
 
         Raises the AuthError that refuses the request; what cannot be decided is AuthUnavailable.
         """
-        if self._require_https and not is_secure(scope, self._proxies):
-            raise HttpsRequired()
         try:
-            authorization = find_authorization(scope, self._places)
-            if authorization is not None:
-                return self._auth.recall(authorization) or await self._auth.authenticate(authorization)
+            credential = self.credential_of(scope)
+            return ANONYMOUS if credential is None else await self._auth.authenticate(credential)
         except AuthError as error:
-            if error.status != 401 or not self._optional.match(path_in_app(scope)):
+            if not self.excuses(error, scope):
                 raise
             return ANONYMOUS
-        if self._public.match(path_in_app(scope)):
-            return ANONYMOUS
-        raise MissingToken()
+
+    def excuses(self, error: Exception, scope: Scope) -> bool:
+        """Whether a credential that was refused with ``error`` counts as none on this path."""
+        if self._optional.is_empty or not isinstance(error, AuthError) or error.status != 401:
+            return False
+        return self._optional.match(path_in_app(scope))
+
+
+def _schemes(settings: AuthSettings) -> frozenset[str]:
+    """Return the schemes that are good by themselves; behind a proxy none is, since it has the say."""
+    if not settings.require_https:
+        return _ANY_SCHEME
+    return frozenset() if settings.trusted_proxies else SECURE_SCHEMES

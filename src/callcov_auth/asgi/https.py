@@ -1,6 +1,7 @@
 """Whether a request came over HTTPS, and from where, behind proxies or not."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
@@ -11,6 +12,7 @@ from callcov_auth.settings import Network
 
 Address = IPv4Address | IPv6Address
 Proxies = Sequence[Network | Literal["unix"]]
+SECURE_SCHEMES = frozenset({"https", "wss"})
 
 
 def is_secure(scope: Scope, proxies: Proxies) -> bool:
@@ -22,8 +24,8 @@ def is_secure(scope: Scope, proxies: Proxies) -> bool:
     if proxies and _is_trusted(_peer(scope), proxies):
         forwarded = _members(scope, b"x-forwarded-proto")
         if forwarded:
-            return all(scheme.lower() in ("https", "wss") for scheme in forwarded)
-    return scope.get("scheme") in ("https", "wss")
+            return all(scheme.lower() in SECURE_SCHEMES for scheme in forwarded)
+    return scope.get("scheme") in SECURE_SCHEMES
 
 
 def client_address(scope: Scope, proxies: Proxies) -> str | None:
@@ -47,6 +49,8 @@ def _peer(scope: Scope) -> Address | Literal["unix"] | None:
     return _address(client[0]) if client else "unix"
 
 
+# Remembered, for a server's peers are few where it stands behind proxies, and reading one is slow.
+@lru_cache(maxsize=1024)
 def _address(text: str) -> Address | None:
     try:
         address = ip_address(text.strip().removeprefix("[").removesuffix("]"))

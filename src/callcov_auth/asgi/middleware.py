@@ -16,7 +16,7 @@ from callcov_auth.asgi.refusals import close, refusal_of, refuse, response_of
 from callcov_auth.auth import Auth
 from callcov_auth.errors import AuthError
 from callcov_auth.events import logger
-from callcov_auth.principal import Principal
+from callcov_auth.principal import ANONYMOUS
 from callcov_auth.settings import AuthSettings
 
 CORS_INSIDE = (
@@ -43,26 +43,35 @@ class AuthMiddleware:
         self.app = app
         self.auth = auth or Auth(settings or AuthSettings())
         self._gate = Gate(self.auth)
+        self._recall = self._gate.recall
         self._looked_inside = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A caller seen a moment ago comes through here without a hash, a lock, or an await but the app's.
         if not self._looked_inside:
             self._look_inside()
-        if scope["type"] == "lifespan":
-            await run_lifespan(self.app, self.auth, scope, receive, send)
-        elif scope["type"] in ("http", "websocket"):
-            await self._guard(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-    async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            principal = await self._gate.admit(scope)
-        except Exception as error:
-            await refuse(error, scope, send, self.auth.settings)
+        kind = scope["type"]
+        if kind != "http" and kind != "websocket":
+            await self._pass_on(scope, receive, send)
             return
-        attach(scope, principal)
-        if scope["type"] == "websocket" and self.auth.settings.websocket_protocol and offers_bearer(scope):
+        principal = self._recall(scope)
+        if principal is None:
+            try:
+                credential = self._gate.credential_of(scope)
+                principal = ANONYMOUS if credential is None else await self.auth.authenticate(credential)
+            except Exception as error:
+                if not self._gate.excuses(error, scope):
+                    await refuse(error, scope, send, self.auth.settings)
+                    return
+                principal = ANONYMOUS
+        # Where apps look for the caller: request.state, request.user, request.auth.
+        if "state" not in scope:
+            scope["state"] = {}
+        state = scope["state"]
+        state["principal"] = scope["user"] = principal
+        state["scopes"] = principal.scopes
+        scope["auth"] = principal.credentials
+        if kind == "websocket" and self.auth.settings.websocket_protocol and offers_bearer(scope):
             hide_subprotocol(scope)
             send = _echoing_bearer(send)
         token = principal_in_context.set(principal)
@@ -72,6 +81,12 @@ class AuthMiddleware:
             await self._refuse_late(error, scope, send)
         finally:
             principal_in_context.reset(token)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await run_lifespan(self.app, self.auth, scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
     def _look_inside(self) -> None:
         """At the first call, when the app is whole: see to what would answer before we hear of it."""
@@ -101,15 +116,6 @@ class AuthMiddleware:
             if scope["type"] == "http":
                 raise error from None
             await close(error, send)
-
-
-def attach(scope: Scope, principal: Principal) -> None:
-    """Put the caller where apps look for it: ``request.state``, ``request.user``, ``request.auth``."""
-    state: dict[str, Any] = scope.setdefault("state", {})
-    state["principal"] = principal
-    state["scopes"] = principal.scopes
-    scope["user"] = principal
-    scope["auth"] = principal.credentials
 
 
 def _echoing_bearer(send: Send) -> Send:

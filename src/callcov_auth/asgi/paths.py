@@ -19,6 +19,10 @@ class Patterns:
     exact: frozenset[str]
     prefixes: tuple[str, ...]
 
+    @property
+    def is_empty(self) -> bool:
+        return not self.exact and not self.prefixes
+
     def match(self, path: str) -> bool:
         if path in self.exact:
             return True

@@ -32,7 +32,6 @@ class Feed:
         self._lock = Lock()
         self._lost = False
         self.in_background = False
-        self.trusted_until = float("-inf")
 
     def publish(self, change: Change) -> None:
         """Forget in this process what a committed write contradicts."""
@@ -40,7 +39,7 @@ class Feed:
 
     def trusts_cache(self, now: float) -> bool:
         """Whether the last good poll is recent enough; ``now`` is on the feed's own timer."""
-        return now < self.trusted_until
+        return now < self._cache.trusted_until
 
     async def poll(self) -> None:
         """Apply what other processes changed. A store that does not answer leaves the trust to run out."""
@@ -49,6 +48,8 @@ class Feed:
 
     async def catch_up(self) -> bool:
         """Poll if the trust has run out, once for all who ask at the same time. Whether this call polled."""
+        if self.trusts_cache(self._timer()):
+            return False
         async with self._lock:
             if self.trusts_cache(self._timer()):
                 return False
@@ -66,12 +67,12 @@ class Feed:
         self._apply(None if self._cursor is None else changes)
         self._cursor = cursor
         intervals = TRUSTED_INTERVALS if self.in_background else 1
-        self.trusted_until = asked_at + intervals * self._interval
+        self._cache.trusted_until = asked_at + intervals * self._interval
         self._mark_restored()
 
     def _apply(self, changes: Sequence[Change] | None) -> None:
         if changes is None:
-            self._cache.clear()
+            self._cache.forget_all()
             return
         for change in changes:
             self._cache.forget(change)

@@ -83,7 +83,8 @@ class KeyImport:
 
     async def _add(self, keys: Collection[Key]) -> None:
         await self._store.add_keys(list(keys))
-        self._validator.foreign_keys |= bool(keys)
+        if keys:
+            self._validator.expect_foreign_keys()
         self.tally.imported += len(keys)
         for key in keys:
             emit(KeyCreated(key.id, key.owner))

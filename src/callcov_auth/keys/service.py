@@ -144,7 +144,7 @@ class KeyService:
         origin = foreign.origin(self.settings.pepper_key, digest)
         key = replace(minted, digest=digest, key_prefix="", imported=True, mac_id=None, origin=origin)
         await self.store.add_key(key, max_active=self.settings.max_active_keys)
-        self.validator.foreign_keys = True
+        self.validator.expect_foreign_keys()
         emit(KeyCreated(key.id, owner))
         return key
 

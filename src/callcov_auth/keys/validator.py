@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from cachetools import TTLCache
+
 from callcov_auth.errors import AuthUnavailable, Conflict, InvalidToken, TokenExpired, TokenRevoked
 from callcov_auth.keys import foreign
 from callcov_auth.keys import format as key_format
@@ -17,31 +19,68 @@ UNKNOWN_KEY = "The API key is not valid"
 WRONG_PLACE = "The API key is not accepted in this environment"
 # How long another process's import may stay unseen here, in seconds.
 RELEARN_PERIOD = 5.0
+# How many unknown keys are remembered as such, apart from the good ones, which they thus cannot push out.
+MAX_UNKNOWN = 4096
 
 
 @dataclass(slots=True)
 class KeyValidator:
-    """Decides on API keys. What a forged key can be told offline costs no lookup."""
+    """Decides on API keys. ``timer`` is monotonic, in seconds."""
 
     settings: AuthSettings
     store: Store
     last_use: LastUse
     clock: Callable[[], float]
+    timer: Callable[[], float]
     salted: SaltedHashes = field(default_factory=SaltedHashes)
     foreign_keys: bool = False
     """Whether keys are stored which carry no MAC that can be checked here."""
     _asked_at: float = float("-inf")
+    _unknown: TTLCache[str, bool] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._unknown = TTLCache(MAX_UNKNOWN, self.settings.negative_ttl, self.timer)
 
     async def learn(self) -> None:
         """See once, at the start, whether every stored key carries a MAC of ours. Raises AuthUnavailable."""
-        self._asked_at = self.clock()
+        self._asked_at = self.timer()
         mac_ids = [foreign.pepper_id(pepper) for pepper in self.settings.pepper_keys]
         self.foreign_keys = await self.store.has_foreign_keys(mac_ids)
 
-    async def validate(self, text: str) -> Principal:
-        """Raises InvalidToken, TokenExpired, TokenRevoked, or AuthUnavailable."""
+    async def relearn(self) -> None:
+        """See now and then whether another process imported keys; a store that is down is asked again."""
+        if self.foreign_keys or self.timer() < self._asked_at + RELEARN_PERIOD:
+            return
+        self._asked_at = self.timer()
+        with suppress(AuthUnavailable):
+            if await self.store.has_imported_keys():
+                self.expect_foreign_keys()
+
+    def expect_foreign_keys(self) -> None:
+        """From now on look up what carries no MAC of ours, and what was unknown a moment ago."""
+        self.foreign_keys = True
+        self._unknown.clear()
+
+    def refuse_at_sight(self, text: str) -> None:
+        """Refuse what needs no lookup: forged keys, and what was found unknown within ``negative_ttl``.
+
+        Raises InvalidToken.
+        """
         if not self.foreign_keys:
-            await self._refuse_forged(text)
+            has_mac = key_format.has_mac(self.settings.key_mac_keys, text)
+            if has_mac is None:
+                raise InvalidToken(UNKNOWN_KEY, reason="key_malformed")
+            if not has_mac:
+                raise InvalidToken(UNKNOWN_KEY, reason="key_mac_wrong")
+            self._refuse_by_text(text)
+        if text in self._unknown:
+            raise InvalidToken(UNKNOWN_KEY, reason="key_still_unknown")
+
+    async def validate(self, text: str) -> Principal:
+        """Look a key up that is not refused at sight.
+
+        Raises InvalidToken, TokenExpired, TokenRevoked, or AuthUnavailable.
+        """
         owned = await self._find(text)
         now = self.clock()
         self._refuse_ended(owned, now)
@@ -58,6 +97,7 @@ class KeyValidator:
         if owned is None:
             owned = await self._by_salted_hash(found, text)
         if owned is None:
+            self._unknown[text] = True
             raise InvalidToken(UNKNOWN_KEY, reason="key_unknown")
         await self._settle(owned.key, digests)
         return owned
@@ -85,31 +125,10 @@ class KeyValidator:
         with suppress(AuthUnavailable, Conflict):
             await self.store.move_key(settled, old=key.digest)
 
-    async def _refuse_forged(self, text: str) -> None:
-        try:
-            self._check_mac(text)
-        except InvalidToken:
-            if not await self._sees_imports():
-                raise
-
-    async def _sees_imports(self) -> bool:
-        """Ask the store now and then: another process may have imported keys since the start."""
-        now = self.clock()
-        if now - self._asked_at >= RELEARN_PERIOD:
-            self._asked_at = now
-            with suppress(AuthUnavailable):
-                # Never back to False: an import of this process may end while the store is asked.
-                if await self.store.has_imported_keys():
-                    self.foreign_keys = True
-        return self.foreign_keys
-
-    def _check_mac(self, text: str) -> None:
+    def _refuse_by_text(self, text: str) -> None:
         form = key_format.read(text)
-        if form is None:
-            raise InvalidToken(UNKNOWN_KEY, reason="key_malformed")
-        if not any(key_format.is_genuine(mac_key, text) for mac_key in self.settings.key_mac_keys):
-            raise InvalidToken(UNKNOWN_KEY, reason="key_mac_wrong")
-        self._refuse_misplaced(form.environment, form.segment)
+        if form is not None:
+            self._refuse_misplaced(form.environment, form.segment)
 
     def _refuse_misplaced(self, environment: str, segment: str | None) -> None:
         if environment not in self.settings.accepted_environments:
