@@ -64,8 +64,10 @@ class Auth:
         self._cache = PrincipalCache(
             settings.cache_size, timer=self._timer, hashed=settings.hash_cached_credentials
         )
-        self.recall: Callable[[bytes], Principal | None] = self._cache.get
+        self.recall = self._cache.get
         """Return the caller whose header this is, if it was verified a moment ago; nothing is awaited."""
+        self.recall_by = self._cache.get_by
+        """The same, by all headers of a request."""
         self._flights: SingleFlight[Principal] = SingleFlight()
         self._feed = Feed(self.store, self._cache, interval=settings.revocation_interval, timer=self._timer)
         self._last_use = LastUse(self.store, timer=self._timer)

@@ -1,7 +1,5 @@
 """Who may come in: HTTPS, then the credential, then what the path allows."""
 
-from collections.abc import Callable
-
 from starlette.types import Scope
 
 from callcov_auth.asgi.credentials import Places, find_authorization
@@ -30,34 +28,8 @@ class Gate:
             api_key_header=header.lower().encode("ascii") if header else None,
             websocket_protocol=settings.websocket_protocol,
         )
-        self.recall = self._recaller() if self._places.only_authorization else self._recall_anywhere
-        """Return the caller if the credential was verified a moment ago; None says nothing."""
-
-    def _recaller(self) -> Callable[[Scope], Principal | None]:
-        # Nearly every request ends here, so it is one function with its parts bound: what it spends more
-        # on a call or on ``self`` can be measured in a request.
-        schemes, proxies, remembered = self._schemes, self._proxies, self._auth.recall
-
-        def recall(scope: Scope) -> Principal | None:
-            if scope.get("scheme") not in schemes and not is_secure(scope, proxies):
-                return None
-            found: bytes | None = None
-            for name, value in scope["headers"]:
-                if name == b"authorization":
-                    if found is not None:
-                        return None
-                    found = value
-            return None if found is None else remembered(found)
-
-        return recall
-
-    def _recall_anywhere(self, scope: Scope) -> Principal | None:
-        """As ``recall``, where a credential may stand in several places, all of which must be looked at."""
-        try:
-            found = self.credential_of(scope)
-        except AuthError:
-            return None
-        return None if found is None else self._auth.recall(found)
+        self.plain_schemes = self._schemes if self._places.only_authorization else frozenset()
+        """Where nothing but ``Authorization`` bears on a request of one of these schemes."""
 
     def credential_of(self, scope: Scope) -> bytes | None:
         """Return the credential as the value of an ``Authorization`` header; None where none is needed.

@@ -43,7 +43,8 @@ class AuthMiddleware:
         self.app = app
         self.auth = auth or Auth(settings or AuthSettings())
         self._gate = Gate(self.auth)
-        self._recall = self._gate.recall
+        self._plain_schemes = self._gate.plain_schemes
+        self._recall_by = self.auth.recall_by
         self._looked_inside = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +55,8 @@ class AuthMiddleware:
         if kind != "http" and kind != "websocket":
             await self._pass_on(scope, receive, send)
             return
-        principal = self._recall(scope)
+        plain = scope.get("scheme") in self._plain_schemes
+        principal = self._recall_by(scope["headers"]) if plain else None
         if principal is None:
             try:
                 credential = self._gate.credential_of(scope)
