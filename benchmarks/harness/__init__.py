@@ -1,0 +1,1 @@
+"""What times one app beside another, and says how sure that is."""

@@ -1,0 +1,57 @@
+"""One row's module, or one peer, in a process of its own.
+
+    python -m benchmarks.harness.worker rows|peers NAME full|quick
+
+It prints the figures as JSON in its last line. Each has its own process, so that none finds the memory and
+the threads that another left behind.
+"""
+
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import anyio
+
+from benchmarks.harness.figures import FULL, QUICK, Effort, Figure
+
+ROOT = Path(__file__).parents[2]
+EFFORTS = {effort.name: effort for effort in (FULL, QUICK)}
+
+
+def figures_from(python: str, kind: str, name: str, effort: Effort) -> list[Figure]:
+    """Return what a worker measured. Raises subprocess.CalledProcessError."""
+    command = [python, "-m", "benchmarks.harness.worker", kind, name, effort.name]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
+    return [Figure(**figure) for figure in json.loads(done.stdout.splitlines()[-1])]
+
+
+def measured(
+    measure: Callable[..., list[Figure] | Awaitable[list[Figure]]], *arguments: object
+) -> list[Figure]:
+    """Return the figures of a function, which may be async; then on the loop that servers use."""
+    if not inspect.iscoroutinefunction(measure):
+        return measure(*arguments)  # type: ignore[return-value]
+    options = {"use_uvloop": find_spec("uvloop") is not None}
+    return anyio.run(measure, *arguments, backend_options=options)
+
+
+def main(arguments: Sequence[str]) -> None:
+    kind, name, effort = arguments[0], arguments[1], EFFORTS[arguments[2]]
+    if kind == "rows":
+        figures = measured(import_module(f"benchmarks.rows.{name}").measure, effort)
+    else:
+        # Here, because the rows import what starts workers.
+        from benchmarks.rows.peers import beside_ours
+
+        figures = measured(beside_ours, import_module(f"benchmarks.peers.{name}"), effort)
+    print(json.dumps([asdict(figure) for figure in figures]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,151 @@
+"""Live servers side by side: uvicorn with httptools and uvloop, one process, wall time.
+
+The servers share one core and the load has the other, where there are two; of the servers only one is asked
+at a time.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import repeat
+from pathlib import Path
+from statistics import median
+
+from benchmarks.harness.figures import FULL, ITSELF, Effort, Figure
+from benchmarks.harness.intervals import median_interval
+from benchmarks.harness.open_loop import Paced, get, load
+from benchmarks.harness.samples import figure_of, percentile
+from benchmarks.harness.serving import Cores, Served, cores, keeping_to, serving
+from benchmarks.harness.wrk import script, served_per_second
+
+ROUNDS = 15
+# Of each batch, in seconds: of wrk, which knows whole ones only, and of the open loop.
+BATCH, SHORT_BATCH = 1, 0.3
+# Before each batch, in seconds and at this rate, so that no server begins with cold caches.
+LEAD_IN, LEAD_IN_RATE = 0.05, 2_000
+# How often each is asked in a round, there and back; the open loop's batches are shorter and its p99 shakier.
+TURNS, SHORT_TURNS, QUICK_TURNS = 1, 4, 1
+# Each p99 is of so many requests, and the median of many of them counts: a machine stalls for milliseconds
+# now and then, which fills the p99 of all requests together and says nothing about either app.
+PART = 500
+BARE, AGAIN, OURS = "bare", "bare, once more", "ours"
+SEED = 20_260_101
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A server that is measured, and the bearer that every one of them is sent, so that all read the same."""
+
+    served: Served
+    key: str = field(repr=False)
+    script: Path
+
+    def throughput(self) -> float:
+        """Return how many requests a second are answered."""
+        self.lead_in()
+        return served_per_second(self.served.port, self.script, BATCH)
+
+    def p99s(self, rate: float) -> list[float]:
+        """Return 99th percentiles of the times at so many requests a second, each of a part, in seconds."""
+        paced = Paced(repeat(get("/hello", self.key)), rate, LEAD_IN + SHORT_BATCH)
+        load(self.served.port, paced, spin=True)
+        times = paced.latencies[int(rate * LEAD_IN) :]
+        return [percentile(part, 0.99) for part in in_parts(times)]
+
+    def lead_in(self) -> None:
+        load(self.served.port, Paced(repeat(get("/hello", self.key)), LEAD_IN_RATE, LEAD_IN), spin=True)
+
+
+Round = Mapping[str, float]
+
+
+def measure(effort: Effort) -> list[Figure]:
+    """Measure throughput and p99; a quick run leaves out the first, for wrk needs whole seconds."""
+    kept, is_full = cores(), effort.name == FULL.name
+    with keeping_to(kept.load):
+        figures = [p99_beside("starlette", kept, effort.rounds, SHORT_TURNS if is_full else QUICK_TURNS)]
+        if is_full:
+            figures += throughput_beside("starlette", kept)
+            figures += throughput_beside("fastapi", kept)
+    return figures
+
+
+def throughput_beside(framework: str, kept: Cores) -> list[Figure]:
+    with ExitStack() as stack:
+        contenders = started(stack, framework, kept)
+        rounds = contest(contenders, lambda each: [each.throughput()], ROUNDS, TURNS)
+    return [
+        figure_of(ITSELF, ratios(rounds, AGAIN), of=f"{framework}, live, under wrk"),
+        figure_of(f"live-{framework}", ratios(rounds, OURS), requests_per_second=medians(rounds)),
+    ]
+
+
+def p99_beside(framework: str, kept: Cores, rounds: int, turns: int) -> Figure:
+    """Time each request of an open loop at half of what the bare app serves.
+
+    How far the bare app is from itself is told and voids nothing: the tails of two of them differ by more
+    than their throughput.
+    """
+    with ExitStack() as stack:
+        contenders = started(stack, framework, kept)
+        rate = contenders[BARE].throughput() / 2
+        found = contest(contenders, lambda each: each.p99s(rate), rounds, turns)
+    itself = median_interval(ratios(found, AGAIN))
+    return figure_of(
+        "live-p99",
+        ratios(found, OURS),
+        p99_us={name: seconds * 1e6 for name, seconds in medians(found).items()},
+        requests_per_second=rate,
+        itself=[itself.low, itself.value, itself.high],
+        note=f"the bare app beside itself: {itself.value:.3f} ({itself.low:.3f} to {itself.high:.3f})",
+    )
+
+
+def started(stack: ExitStack, framework: str, kept: Cores) -> dict[str, Contender]:
+    """Start the bare app twice, and ours."""
+    apps = {BARE: f"bare {framework}", AGAIN: f"bare {framework}", OURS: f"key {framework}"}
+    served = {name: stack.enter_context(serving(app, kept.servers)) for name, app in apps.items()}
+    (key,) = served[OURS].keys
+    sent = stack.enter_context(script(key))
+    return {name: Contender(each, key, sent) for name, each in served.items()}
+
+
+def contest(
+    contenders: Mapping[str, Contender],
+    measured: Callable[[Contender], Sequence[float]],
+    rounds: int,
+    turns: int,
+) -> list[Round]:
+    """Measure all in each round, in a random order and then in the reverse of it; the first is a lead-in."""
+    order = random.Random(SEED)  # noqa: S311
+    return [one_round(contenders, measured, turns, order) for _ in range(rounds + 1)][1:]
+
+
+def one_round(
+    contenders: Mapping[str, Contender],
+    measured: Callable[[Contender], Sequence[float]],
+    turns: int,
+    order: random.Random,
+) -> Round:
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(turns):
+        names = order.sample(list(contenders), len(contenders))
+        for name in (*names, *reversed(names)):
+            found[name] += measured(contenders[name])
+    return {name: median(values) for name, values in found.items()}
+
+
+def ratios(rounds: Sequence[Round], name: str) -> list[float]:
+    """Return one contender by the bare app, in each round."""
+    return [each[name] / each[BARE] for each in rounds]
+
+
+def medians(rounds: Sequence[Round]) -> dict[str, float]:
+    return {name: median(each[name] for each in rounds) for name in rounds[0]}
+
+
+def in_parts(times: Sequence[float]) -> list[Sequence[float]]:
+    """Return parts of one size; what is left at the end is left out, unless there is nothing else."""
+    size = min(PART, len(times))
+    return [times[start : start + size] for start in range(0, len(times) - size + 1, size)]

@@ -1,0 +1,76 @@
+"""Each package that somebody would use instead, beside ours: in one process, in an environment of its own."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError
+from pkgutil import iter_modules
+from subprocess import CalledProcessError
+from types import ModuleType
+
+from benchmarks import peers
+from benchmarks.harness.contest import Entrant, contest, figure, itself
+from benchmarks.harness.figures import FULL, Effort, Figure
+from benchmarks.harness.subjects import described, documented, proven, versions
+from benchmarks.harness.venvs import Environments, InstallFailed, NoSuchPython
+from benchmarks.harness.worker import figures_from
+from benchmarks.peers import ours
+from benchmarks.rows.hot import OTHERS
+
+KEY, AGAIN = "ours", "ours again"
+
+
+def peer_modules() -> Iterator[ModuleType]:
+    """Yield those of ``benchmarks.peers`` that are packages of others and no hot row."""
+    for found in iter_modules(peers.__path__, "benchmarks.peers."):
+        module = import_module(found.name)
+        if hasattr(module, "subjects") and module not in OTHERS:
+            yield module
+
+
+def measure(effort: Effort) -> list[Figure]:
+    """Measure every peer; with less than the full effort, those that are installed here."""
+    environments = Environments()
+    figures: list[Figure] = []
+    for module in peer_modules():
+        if effort != FULL and not is_installed(module):
+            continue
+        try:
+            python = environments.python_for(module) if effort == FULL else sys.executable
+            figures += figures_from(python, "peers", module.__name__.rpartition(".")[2], effort)
+        except (InstallFailed, NoSuchPython, CalledProcessError) as error:
+            # The others have their figures all the same; a target without one is missed.
+            print(f"{module.__name__}: {error}", file=sys.stderr)
+    return figures
+
+
+def is_installed(module: ModuleType) -> bool:
+    try:
+        versions(module.REQUIREMENTS)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+async def beside_ours(module: ModuleType, effort: Effort) -> list[Figure]:
+    """Return the added times of a peer by ours, all measured in this process."""
+    async with AsyncExitStack() as stack:
+        entrants = [Entrant(KEY, await ours.with_key(stack)), Entrant(AGAIN, await ours.with_key(stack))]
+        theirs = await proven(await module.subjects(stack))
+        # What is fifty times as slow needs no more turns to be told apart.
+        rounds = await contest([*entrants, *theirs], replace(effort, turns=max(1, effort.turns // 2)))
+
+    def ratio(entrant: Entrant) -> Figure:
+        name = entrant.subject.name
+        return figure(
+            name if entrant.subject.tuned else documented(name),
+            rounds,
+            lambda each: each[entrant.name].added / each[KEY].added,
+            wording=f"added time of {entrant.name} ÷ ours",
+            subject=described(entrant, rounds),
+            versions=versions(module.REQUIREMENTS),
+        )
+
+    return [itself(f"ours, beside {module.__name__}", rounds, KEY, AGAIN), *map(ratio, theirs)]
