@@ -4,11 +4,12 @@ import asyncio
 import time
 
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from benchmarks.harness.contest import Entrant, contest, figure, itself
 from benchmarks.harness.figures import Effort
 from benchmarks.harness.requests import Leg, WrongAnswer, cpu_time, no_app, scope_of
 from benchmarks.peers.subject import Headers, Subject
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 EFFORT = Effort("test", rounds=15, turns=2, scale=1)
 HEADERS_TAKE = 300

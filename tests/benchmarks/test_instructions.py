@@ -1,6 +1,7 @@
 """The rule by which a count of instructions is held against the one that is kept."""
 
 import pytest
+
 from benchmarks.instructions import verdict
 
 KEPT = {"bare": 100_000, "key": 10_000, "token": 12_000}

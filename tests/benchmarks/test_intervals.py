@@ -1,6 +1,7 @@
 """The median, between what it lies, and when a figure says too little or nothing."""
 
 import pytest
+
 from benchmarks.harness.figures import ITSELF, Figure
 from benchmarks.harness.intervals import interval_rank, is_off, is_wide, median_interval
 

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from benchmarks.abuse import forged, logins, unknown
 from benchmarks.harness.figures import Effort
 from benchmarks.harness.samples import percentile
@@ -12,7 +13,6 @@ from benchmarks.harness.stores import Counting, key_file
 from benchmarks.harness.wrk import NoWrk, script
 from benchmarks.rows import cold
 from benchmarks.targets import ALL
-
 from callcov_auth import Auth, AuthError
 
 LEAST = Effort("test", rounds=6, turns=1, scale=0.001)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import repeat
 
 import pytest
+
 from benchmarks.harness.open_loop import Crowd, Paced, get, load
 from benchmarks.harness.requests import WrongAnswer
 

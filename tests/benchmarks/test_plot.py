@@ -5,9 +5,9 @@ from math import isclose
 from xml.etree import ElementTree
 
 import pytest
+
 from benchmarks.harness.figures import Figure
 from benchmarks.harness.plot import Axis, NothingToShow, dots, svg
-
 from tests.benchmarks.figures import figure, subject
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -5,6 +5,7 @@ from importlib import import_module
 from types import ModuleType
 
 import pytest
+
 from benchmarks.harness.figures import ITSELF, Effort, Figure
 from benchmarks.peers import hand_written
 from benchmarks.rows import full_cache, hot, refusals

@@ -4,12 +4,12 @@ import json
 import subprocess
 from pathlib import Path
 
-import benchmarks.__main__ as command
 import pytest
+
+import benchmarks.__main__ as command
 from benchmarks.harness.figures import FULL, QUICK, Effort, Figure
 from benchmarks.harness.run import GROUPS, Measure, Run, run
 from benchmarks.targets import ALL, BY_NAME, Target
-
 from tests.benchmarks.figures import all_holding, falling_short, figure, holding, itself, run_of
 
 HOT = [target for target in ALL if target.group == "hot"]

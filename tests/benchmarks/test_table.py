@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import pytest
+
 from benchmarks.harness.figures import Figure
 from benchmarks.harness.page import NoMarkers, replaced
 from benchmarks.harness.run import Run
 from benchmarks.harness.table import WIDE, line, lines, markdown, shown, text
-
 from tests.benchmarks.figures import figure, itself, run_of, subject
 
 

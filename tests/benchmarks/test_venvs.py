@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
 from benchmarks.harness import venvs
 from benchmarks.harness.venvs import (
     Environments,

@@ -4,13 +4,13 @@ import random
 from functools import cache
 
 import pytest
+
 from benchmarks.bearers import right_claims, run, signers, verifier
 from benchmarks.differential.causes import CAUSES, explain
 from benchmarks.differential.draft import Draft, finish
 from benchmarks.differential.values import NOW
 from benchmarks.differential.verdicts import is_stray, judges
 from benchmarks.fuzz_tokens import MUTATIONS, Findings, Mutant, examine
-
 from callcov_auth.errors import InvalidToken
 
 SAMPLE = 5_000
