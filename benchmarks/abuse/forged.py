@@ -11,6 +11,7 @@ from statistics import median
 
 from benchmarks.harness.figures import Effort, Figure
 from benchmarks.harness.open_loop import Crowd, Paced, get, load
+from benchmarks.harness.quiet import Watch
 from benchmarks.harness.samples import count_of, figure_of, percentile
 from benchmarks.harness.serving import Served, cores, keeping_to, serving
 from benchmarks.harness.stores import LOOKUP
@@ -39,7 +40,10 @@ def measure(effort: Effort) -> list[Figure]:
         before = calls(served)
         keys = forged_keys()
         order = random.Random(SEED)  # noqa: S311
-        rounds = [one_round(served, keys, flood, order) for _ in range(effort.rounds)]
+        watch = Watch([served.process])
+        rounds = [
+            watch.left_alone(lambda: one_round(served, keys, flood, order)) for _ in range(effort.rounds)
+        ]
         made = {name: count - before.get(name, 0) for name, count in calls(served).items()}
     rate = median(each.forged_per_second for each in rounds)
     p99 = [median(each.forged for each in rounds) * 1e3, median(each.public for each in rounds) * 1e3]
@@ -50,7 +54,7 @@ def measure(effort: Effort) -> list[Figure]:
             [each.forged / each.public for each in rounds],
             forged_and_public_p99_ms=p99,
             forged_per_second=rate,
-            note=f"{rate:,.0f} forged keys a second were refused",
+            note=f"{rate:,.0f} forged keys a second were refused{watch.remarks()}",
         ),
     ]
 

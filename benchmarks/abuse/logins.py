@@ -13,6 +13,7 @@ from benchmarks.abuse.forged import see_all
 from benchmarks.harness.figures import FULL, Effort, Figure
 from benchmarks.harness.live_server import EMAIL
 from benchmarks.harness.open_loop import Crowd, Paced, get, load, post
+from benchmarks.harness.quiet import Watch
 from benchmarks.harness.samples import figure_of, percentile
 from benchmarks.harness.serving import Served, serving
 from benchmarks.peers.ours import memory_settings
@@ -46,7 +47,8 @@ def measure(effort: Effort) -> list[Figure]:
     rounds, part, count = (ROUNDS, PART, LOGINS) if is_full else (QUICK_ROUNDS, QUICK_PART, QUICK_LOGINS)
     with serving("besieged") as served:
         see_all(served)
-        found = [one_round(served, part, count) for _ in range(rounds + 1)][1:]
+        watch = Watch([served.process])
+        found = [watch.left_alone(lambda: one_round(served, part, count)) for _ in range(rounds + 1)][1:]
     logins, argon2 = median(each.logins for each in found), median(each.argon2 for each in found)
     p99 = [median(each.quiet for each in found) * 1e3, median(each.busy for each in found) * 1e3]
     return [
@@ -55,7 +57,7 @@ def measure(effort: Effort) -> list[Figure]:
             "login-rate",
             [each.logins / each.argon2 for each in found],
             logins_and_argon2_per_second=[logins, argon2],
-            note=f"{logins:.1f} logins a second beside {argon2:.1f} bare verifications",
+            note=f"{logins:.1f} logins a second beside {argon2:.1f} bare verifications{watch.remarks()}",
         ),
     ]
 

@@ -20,6 +20,7 @@ class Served:
     """A server that listens, and the credentials that its app takes."""
 
     port: int
+    process: int
     keys: Sequence[str] = field(repr=False)
     password: str = field(repr=False)
 
@@ -58,7 +59,7 @@ def serving(app: str, core: int | None = None) -> Iterator[Served]:
         process = _start(app, listener.fileno(), core)
     try:
         told = json.loads(process.stdout.readline())
-        yield Served(port, told["keys"], told["password"])
+        yield Served(port, process.pid, told["keys"], told["password"])
     finally:
         process.terminate()
         process.communicate(timeout=GRACE)

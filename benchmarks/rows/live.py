@@ -15,6 +15,7 @@ from statistics import median
 from benchmarks.harness.figures import FULL, ITSELF, Effort, Figure
 from benchmarks.harness.intervals import median_interval
 from benchmarks.harness.open_loop import Paced, get, load
+from benchmarks.harness.quiet import Watch
 from benchmarks.harness.samples import figure_of, percentile
 from benchmarks.harness.serving import Cores, Served, cores, keeping_to, serving
 from benchmarks.harness.wrk import script, served_per_second
@@ -40,18 +41,22 @@ class Contender:
     served: Served
     key: str = field(repr=False)
     script: Path
+    watch: Watch
 
     def throughput(self) -> float:
         """Return how many requests a second are answered."""
         self.lead_in()
-        return served_per_second(self.served.port, self.script, BATCH)
+        return self.watch.left_alone(lambda: served_per_second(self.served.port, self.script, BATCH))
 
     def p99s(self, rate: float) -> list[float]:
         """Return 99th percentiles of the times at so many requests a second, each of a part, in seconds."""
+        times = self.watch.left_alone(lambda: self.times(rate))
+        return [percentile(part, 0.99) for part in in_parts(times[int(rate * LEAD_IN) :])]
+
+    def times(self, rate: float) -> list[float]:
         paced = Paced(repeat(get("/hello", self.key)), rate, LEAD_IN + SHORT_BATCH)
         load(self.served.port, paced, spin=True)
-        times = paced.latencies[int(rate * LEAD_IN) :]
-        return [percentile(part, 0.99) for part in in_parts(times)]
+        return paced.latencies
 
     def lead_in(self) -> None:
         load(self.served.port, Paced(repeat(get("/hello", self.key)), LEAD_IN_RATE, LEAD_IN), spin=True)
@@ -75,9 +80,13 @@ def throughput_beside(framework: str, kept: Cores) -> list[Figure]:
     with ExitStack() as stack:
         contenders = started(stack, framework, kept)
         rounds = contest(contenders, lambda each: [each.throughput()], ROUNDS, TURNS)
+    by_name, remarks = medians(rounds), contenders[BARE].watch.remarks()
+    beside = f"{by_name[OURS]:,.0f} requests a second beside {by_name[BARE]:,.0f}"
     return [
         figure_of(ITSELF, ratios(rounds, AGAIN), of=f"{framework}, live, under wrk"),
-        figure_of(f"live-{framework}", ratios(rounds, OURS), requests_per_second=medians(rounds)),
+        figure_of(
+            f"live-{framework}", ratios(rounds, OURS), requests_per_second=by_name, note=f"{beside}{remarks}"
+        ),
     ]
 
 
@@ -91,14 +100,14 @@ def p99_beside(framework: str, kept: Cores, rounds: int, turns: int) -> Figure:
         contenders = started(stack, framework, kept)
         rate = contenders[BARE].throughput() / 2
         found = contest(contenders, lambda each: each.p99s(rate), rounds, turns)
-    itself = median_interval(ratios(found, AGAIN))
+    itself, remarks = median_interval(ratios(found, AGAIN)), contenders[BARE].watch.remarks()
     return figure_of(
         "live-p99",
         ratios(found, OURS),
         p99_us={name: seconds * 1e6 for name, seconds in medians(found).items()},
         requests_per_second=rate,
         itself=[itself.low, itself.value, itself.high],
-        note=f"the bare app beside itself: {itself.value:.3f} ({itself.low:.3f} to {itself.high:.3f})",
+        note=f"bare beside itself: {itself.value:.3f} ({itself.low:.3f} to {itself.high:.3f}){remarks}",
     )
 
 
@@ -108,7 +117,8 @@ def started(stack: ExitStack, framework: str, kept: Cores) -> dict[str, Contende
     served = {name: stack.enter_context(serving(app, kept.servers)) for name, app in apps.items()}
     (key,) = served[OURS].keys
     sent = stack.enter_context(script(key))
-    return {name: Contender(each, key, sent) for name, each in served.items()}
+    watch = Watch([each.process for each in served.values()])
+    return {name: Contender(each, key, sent, watch) for name, each in served.items()}
 
 
 def contest(

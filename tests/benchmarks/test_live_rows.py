@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.abuse import forged, logins, unknown
+from benchmarks.harness import quiet
 from benchmarks.harness.figures import Effort
 from benchmarks.harness.samples import percentile
 from benchmarks.harness.stores import Counting, key_file
@@ -32,6 +33,7 @@ def test_each_target_of_cold_keys_has_a_figure() -> None:
 def test_each_target_of_abuse_has_a_figure_and_counts_are_as_promised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(quiet, "MOST_TRIES", 1)
     monkeypatch.setattr(logins, "QUICK_PART", 0.15)
     monkeypatch.setattr(logins, "QUICK_LOGINS", 4)
     figures = [*forged.measure(LEAST), *unknown.measure(LEAST), *logins.measure(LEAST)]
