@@ -102,9 +102,7 @@ def _axis(axis: Axis, height: int) -> list[str]:
         x, bottom = axis.x(10.0**power), height - BOTTOM
         parts.append(f'<line class="grid" x1="{x:.1f}" y1="{TOP - 8}" x2="{x:.1f}" y2="{bottom}"/>')
         label = f"{10.0**power:,g}" if power < 0 else f"{10**power:,}"
-        parts.append(
-            f'<text class="small" x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{label} µs</text>'
-        )
+        parts.append(f'<text class="small" x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{label}</text>')
     return parts
 
 

@@ -71,10 +71,11 @@ def known(digest: bytes) -> OwnedKey:
 
 async def measure(effort: Effort) -> list[Figure]:
     """Compare a hit among a thousand entries with one among a million, and the same in a plain dict."""
-    # That it cannot write down when so many keys were used is nothing to this row.
-    logger.setLevel(logging.ERROR)
     small, large = SMALL, max(10 * SMALL, effort.scaled(LARGE))
     async with AsyncExitStack() as stack:
+        # That it cannot write down when so many keys were used is nothing to this row.
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.ERROR)
         entrants = [
             *await ours_and_plain(stack, "small", small),
             *await ours_and_plain(stack, "again", small),
