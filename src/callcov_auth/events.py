@@ -162,7 +162,7 @@ def is_told(kind: type[Event]) -> bool:
 
 def emit(event: Event) -> None:
     """Log ``event`` under the logger ``callcov_auth``; its record carries it as ``record.event``."""
-    if not logger.isEnabledFor(event.level):
+    if not is_told(type(event)):
         return
     fields = " ".join(f"{name}={value!r}" for name, value in asdict(event).items())
     logger.log(event.level, "%s %s", event.name, fields, extra={"event": event})

@@ -31,7 +31,20 @@ class Gate:
         self.plain_schemes = self._schemes if self._places.only_authorization else frozenset()
         """Where nothing but ``Authorization`` bears on a request of one of these schemes."""
 
-    def credential_of(self, scope: Scope) -> bytes | None:
+    async def admit(self, scope: Scope) -> Principal:
+        """Return the caller, ANONYMOUS where a path is open and no credential was sent.
+
+        Raises the AuthError that refuses the request; what cannot be decided is AuthUnavailable.
+        """
+        try:
+            credential = self._credential_of(scope)
+            return ANONYMOUS if credential is None else await self._auth.authenticate(credential)
+        except AuthError as error:
+            if not self._excuses(error, scope):
+                raise
+            return ANONYMOUS
+
+    def _credential_of(self, scope: Scope) -> bytes | None:
         """Return the credential as the value of an ``Authorization`` header; None where none is needed.
 
         Raises HttpsRequired, MissingToken, or InvalidToken for more than one.
@@ -43,22 +56,9 @@ class Gate:
             raise MissingToken()
         return found
 
-    async def admit(self, scope: Scope) -> Principal:
-        """Return the caller, ANONYMOUS where a path is open and no credential was sent.
-
-        Raises the AuthError that refuses the request; what cannot be decided is AuthUnavailable.
-        """
-        try:
-            credential = self.credential_of(scope)
-            return ANONYMOUS if credential is None else await self._auth.authenticate(credential)
-        except AuthError as error:
-            if not self.excuses(error, scope):
-                raise
-            return ANONYMOUS
-
-    def excuses(self, error: Exception, scope: Scope) -> bool:
-        """Whether a credential that was refused with ``error`` counts as none on this path."""
-        if self._optional.is_empty or not isinstance(error, AuthError) or error.status != 401:
+    def _excuses(self, refusal: AuthError, scope: Scope) -> bool:
+        """Whether a credential that was refused counts as none on this path."""
+        if self._optional.is_empty or refusal.status != 401:
             return False
         return self._optional.match(path_in_app(scope))
 

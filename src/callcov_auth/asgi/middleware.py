@@ -16,7 +16,6 @@ from callcov_auth.asgi.refusals import close, refusal_of, refuse, response_of
 from callcov_auth.auth import Auth
 from callcov_auth.errors import AuthError
 from callcov_auth.events import logger
-from callcov_auth.principal import ANONYMOUS
 from callcov_auth.settings import AuthSettings
 
 CORS_INSIDE = (
@@ -59,13 +58,10 @@ class AuthMiddleware:
         principal = self._recall_by(scope["headers"]) if plain else None
         if principal is None:
             try:
-                credential = self._gate.credential_of(scope)
-                principal = ANONYMOUS if credential is None else await self.auth.authenticate(credential)
+                principal = await self._gate.admit(scope)
             except Exception as error:
-                if not self._gate.excuses(error, scope):
-                    await refuse(error, scope, send, self.auth.settings)
-                    return
-                principal = ANONYMOUS
+                await refuse(error, scope, send, self.auth.settings)
+                return
         # Where apps look for the caller: request.state, request.user, request.auth.
         if "state" not in scope:
             scope["state"] = {}

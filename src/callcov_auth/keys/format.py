@@ -17,7 +17,6 @@ from functools import lru_cache
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RANDOM_LENGTH = 42
-MAC_LENGTH = 6
 PREFIX_LENGTH = 14
 
 _KEY = re.compile(
@@ -49,11 +48,6 @@ def read(key: str) -> KeyForm | None:
     """Return what ``key`` tells if it fits the grammar; its MAC is not looked at."""
     match = _KEY.fullmatch(key)
     return None if match is None else KeyForm(match["environment"], match["segment"])
-
-
-def is_genuine(mac_key: bytes, key: str) -> bool:
-    """Whether ``key`` fits the grammar and carries the MAC that ``mac_key`` gives."""
-    return has_mac((mac_key,), key) is True
 
 
 def has_mac(mac_keys: Iterable[bytes], key: str) -> bool | None:
