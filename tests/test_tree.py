@@ -15,6 +15,7 @@ LEFT_BEHIND = (
     ".venv*",
     ".*_cache",
     ".hypothesis",
+    ".benchmarks",
     "__pycache__",
     "*.egg-info",
     "build",

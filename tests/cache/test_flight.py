@@ -39,14 +39,20 @@ async def note(flights: SingleFlight[str], name: str, work: Work, into: list[obj
         into.append(error)
 
 
-async def test_a_thousand_at_once_do_the_work_once(work: Work) -> None:
-    flights, found = SingleFlight[str](), []
+async def at_once(flights: SingleFlight[str], work: Work, callers: int) -> list[object]:
+    """Let so many ask for one thing before it is there, and return what each has."""
+    found: list[object] = []
     async with anyio.create_task_group() as tasks:
-        for _ in range(1000):
+        for _ in range(callers):
             tasks.start_soon(note, flights, "a", work, found)
         await anyio.wait_all_tasks_blocked()
         work.may_end.set()
-    assert found == ["run 1"] * 1000
+    return found
+
+
+async def test_a_thousand_at_once_do_the_work_once(work: Work) -> None:
+    flights = SingleFlight[str]()
+    assert await at_once(flights, work, 1000) == ["run 1"] * 1000
     assert len(flights) == 0
 
 
@@ -61,27 +67,17 @@ async def test_names_fly_apart_and_the_next_one_starts_anew(work: Work) -> None:
 
 
 async def test_an_error_is_everybodys_and_is_not_kept(work: Work) -> None:
-    flights, found = SingleFlight[str](), []
+    flights = SingleFlight[str]()
     work.error = InvalidToken(reason="key_unknown")
-    async with anyio.create_task_group() as tasks:
-        for _ in range(3):
-            tasks.start_soon(note, flights, "a", work, found)
-        await anyio.wait_all_tasks_blocked()
-        work.may_end.set()
-    assert found == [work.error] * 3
+    assert await at_once(flights, work, 3) == [work.error] * 3
     assert work.runs == 1
     work.error = None
     assert await flights.run("a", work) == "run 2"
 
 
 async def test_a_shared_error_gathers_no_traces(work: Work) -> None:
-    flights, found = SingleFlight[str](), []
     work.error = InvalidToken(reason="key_unknown")
-    async with anyio.create_task_group() as tasks:
-        for _ in range(100):
-            tasks.start_soon(note, flights, "a", work, found)
-        await anyio.wait_all_tasks_blocked()
-        work.may_end.set()
+    await at_once(SingleFlight[str](), work, 100)
     depth, trace = 0, work.error.__traceback__
     while trace is not None:
         depth, trace = depth + 1, trace.tb_next
