@@ -4,7 +4,7 @@
     python -m benchmarks --instructions [check|update]
 
 Each ROW is a module of ``benchmarks.rows``; without one, all are measured, which takes a quiet machine and
-half an hour. The exit code is 1 where the run is void, or where something could not be measured; with
+a long while. The exit code is 1 where the run is void, or where something could not be measured; with
 ``--check`` also where a target falls short.
 """
 
@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.harness.figures import FULL, QUICK
-from benchmarks.harness.page import replaced
+from benchmarks.harness.page import NoMarkers, replaced
 from benchmarks.harness.plot import NothingToShow, svg
 from benchmarks.harness.run import GROUPS, Run, run
 from benchmarks.harness.table import markdown, text
@@ -34,7 +34,7 @@ def arguments_from(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"any of: {', '.join(GROUPS)}")
     parser.add_argument("--check", action="store_true", help="exit with 1 where a target falls short")
-    parser.add_argument("--quick", action="store_true", help="under a minute, which proves nothing")
+    parser.add_argument("--quick", action="store_true", help="a short run, which proves nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw what each package adds")
     parser.add_argument(
@@ -51,7 +51,23 @@ def arguments_from(arguments: Sequence[str] | None) -> argparse.Namespace:
     unknown = sorted(set(given.rows) - set(GROUPS))
     if unknown:
         parser.error(f"there is no row {', '.join(unknown)}; there are {', '.join(GROUPS)}")
+    problem = cannot_write(given)
+    if problem:
+        parser.error(problem)
     return given
+
+
+def cannot_write(given: argparse.Namespace) -> str | None:
+    """Say what would keep the files from being written, before a long run is spent."""
+    for file in (given.json, given.svg):
+        if file and not file.parent.is_dir():
+            return f"there is no folder {file.parent}"
+    try:
+        if given.markdown:
+            replaced(given.markdown.read_text(), "")
+    except (OSError, NoMarkers) as error:
+        return f"{given.markdown}: {error}"
+    return None
 
 
 def write(measured: Run, given: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 import benchmarks.__main__ as command
 from benchmarks.harness.figures import FULL, QUICK, Effort, Figure
+from benchmarks.harness.page import END, START
 from benchmarks.harness.run import GROUPS, Measure, Run, run
 from benchmarks.targets import ALL, BY_NAME, Target
 from tests.benchmarks.figures import all_holding, falling_short, figure, holding, itself, run_of
@@ -130,6 +131,24 @@ def test_the_command_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert {each["row"] for each in written["figures"]} == {"itself", *(target.name for target in HOT)}
     assert (written["date"], written["machine"]["cpu"]) == ("2026-01-02", "A CPU")
     assert "cached key on Starlette" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("measured_hot")
+def test_the_command_puts_the_table_into_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{START}{END}\nafter\n")
+    command.main(["hot", "--markdown", str(page)])
+    assert "| cached key on Starlette: added time ÷ the bare request |" in page.read_text()
+    assert page.read_text().startswith("before")
+
+
+@pytest.mark.parametrize("option", ["--json", "--svg", "--markdown"])
+def test_what_cannot_be_written_is_told_before_anything_is_measured(
+    option: str, tmp_path: Path, measured_hot: list[tuple[list[str], Effort]]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["hot", option, str(tmp_path / "no folder" / "file")])
+    assert measured_hot == []
 
 
 def test_without_rows_the_command_measures_all(measured_hot: list[tuple[list[str], Effort]]) -> None:
