@@ -19,7 +19,7 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
-from benchmarks.harness.requests import Exchange, scope_of
+from benchmarks.harness.requests import Leg, cpu_time
 from benchmarks.peers import ours
 from callcov_auth import Auth, AuthMiddleware
 
@@ -48,14 +48,9 @@ async def drive(probe: str, requests: int) -> None:
     async with Auth(settings) as auth:
         credential = await (ours.new_token if probe == "token" else ours.new_key)(auth)
         app = answer if probe == "bare" else AuthMiddleware(answer, auth=auth)
-        headers = ours.bearer(credential)
         # One collection of everything, in one run and not in the other, would outweigh what is counted.
         gc.disable()
-        for _ in range(requests):
-            exchange = Exchange()
-            await app(scope_of(headers()), exchange.receive, exchange.send)
-            if exchange.status != 200:
-                raise RuntimeError(f"{probe}: {exchange.status}")
+        await cpu_time(Leg(app, ours.bearer(credential)), requests)
 
 
 def counted(probe: str, requests: int) -> int:

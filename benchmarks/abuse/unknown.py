@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
 import anyio
 from starlette.middleware import Middleware
@@ -17,12 +16,11 @@ from starlette.types import ASGIApp
 from benchmarks.harness.figures import Effort, Figure
 from benchmarks.harness.requests import Leg, cpu_time
 from benchmarks.harness.samples import count_of
-from benchmarks.harness.stores import Counting, key_file
+from benchmarks.harness.stores import counted, key_file
 from benchmarks.peers.apps import starlette_app
 from benchmarks.peers.ours import bearer
-from callcov_auth import Auth, AuthMiddleware
+from callcov_auth import AuthMiddleware
 from callcov_auth.keys.format import mint
-from callcov_auth.store.protocol import Store
 
 UNKNOWN = 100_000
 # Far more than are remembered as unknown, so that the ceiling is reached before memory is looked at.
@@ -62,8 +60,8 @@ def run(unknown: int) -> Found:
 async def flood(unknown: int) -> Found:
     with TemporaryDirectory() as folder:
         file = await key_file(Path(folder) / "keys.db", GOOD, cache_ttl=CACHE_TTL)
-        store = Counting(Auth(file.settings).store)
-        async with Auth(file.settings, store=cast(Store, store)) as auth:
+        auth, store = counted(file.settings)
+        async with auth:
             app = starlette_app(Middleware(AuthMiddleware, auth=auth))
             keys = unknown_keys(file.settings.key_mac_key)
             for key in file.keys:

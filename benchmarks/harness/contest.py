@@ -8,8 +8,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.harness.figures import ITSELF, Effort, Figure
-from benchmarks.harness.intervals import median_interval
 from benchmarks.harness.requests import Leg, cpu_time, no_app
+from benchmarks.harness.samples import figure_of
 from benchmarks.peers.subject import Subject
 
 # How long a batch takes, in ns, where that is more than one request: short, so that what disturbs a machine
@@ -75,8 +75,7 @@ async def contest(entrants: Sequence[Entrant], effort: Effort) -> list[Round]:
 
 def figure(row: str, rounds: Sequence[Round], ratio: Callable[[Round], float], **detail: Any) -> Figure:
     """Return the median of ``ratio`` over the rounds, with its interval."""
-    found = median_interval([ratio(each) for each in rounds])
-    return Figure(row, found.value, found.low, found.high, detail)
+    return figure_of(row, [ratio(each) for each in rounds], **detail)
 
 
 def itself(of: str, rounds: Sequence[Round], one: str, other: str) -> Figure:

@@ -18,7 +18,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
 import uvicorn
 import uvloop
@@ -29,11 +28,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from benchmarks.harness.stores import Counting
+from benchmarks.harness.stores import counted
 from benchmarks.peers.apps import fastapi_app, hello, starlette_app
 from benchmarks.peers.ours import SCOPES, Build, memory_settings, new_key, opened
-from callcov_auth import Auth, AuthMiddleware, auth_routes
-from callcov_auth.store.protocol import Store
+from callcov_auth import AuthMiddleware, auth_routes
 
 EMAIL = "login@example.com"
 GOOD_KEYS = 100
@@ -41,7 +39,7 @@ GOOD_KEYS = 100
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What an app takes, and the secret that keys which look genuine are minted with."""
+    """The credentials that an app takes."""
 
     keys: Sequence[str] = ()
     password: str = ""
@@ -78,8 +76,8 @@ async def besieged(stack: AsyncExitStack) -> tuple[ASGIApp, Told]:
         # As long as a flood lasts: that a good key is looked up once a minute is nothing to it.
         cache_ttl=3600,
     )
-    store = Counting(Auth(settings).store)
-    auth = await stack.enter_async_context(Auth(settings, store=cast(Store, store)))
+    auth, store = counted(settings)
+    await stack.enter_async_context(auth)
 
     async def calls(_request: Request) -> JSONResponse:
         return JSONResponse(store.calls)

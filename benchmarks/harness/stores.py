@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import insert
 from sqlalchemy.dialects.sqlite import dialect
@@ -17,7 +17,7 @@ from benchmarks.peers.ours import SCOPES, memory_settings
 from callcov_auth import Auth, AuthSettings
 from callcov_auth.keys.foreign import pepper_id
 from callcov_auth.keys.format import PREFIX_LENGTH, digest, mint
-from callcov_auth.store.protocol import Key
+from callcov_auth.store.protocol import Key, Store
 from callcov_auth.store.rows import key_values
 from callcov_auth.store.tables import api_keys
 
@@ -46,6 +46,12 @@ class Counting:
     @property
     def lookups(self) -> int:
         return self.calls[LOOKUP]
+
+
+def counted(settings: AuthSettings) -> tuple[Auth, Counting]:
+    """Return an Auth that is yet to be opened, and the store that counts what it asks for."""
+    store = Counting(Auth(settings).store)
+    return Auth(settings, store=cast(Store, store)), store
 
 
 @dataclass(frozen=True, slots=True)

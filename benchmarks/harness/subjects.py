@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from benchmarks.harness.contest import Entrant, Round
+from benchmarks.harness.contest import Entrant, Round, figure
+from benchmarks.harness.figures import Figure
 from benchmarks.harness.intervals import median_interval
 from benchmarks.peers.proof import prove
 from benchmarks.peers.subject import Subject
@@ -42,6 +43,18 @@ def described(entrant: Entrant, rounds: Sequence[Round], called: str | None = No
         "more": subject.more,
         "less": subject.less,
     }
+
+
+def added_by_ours(row: str, entrant: Entrant, rounds: Sequence[Round], ours: str, **detail: Any) -> Figure:
+    """Return the added time of an entrant by that of ours, which is called ``ours`` in the contest."""
+    return figure(
+        row,
+        rounds,
+        lambda each: each[entrant.name].added / each[ours].added,
+        wording=f"added time of {entrant.name} ÷ ours",
+        subject=described(entrant, rounds),
+        **detail,
+    )
 
 
 def versions(requirements: Sequence[str]) -> dict[str, str]:

@@ -6,13 +6,13 @@ import random
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import bindparam, select
@@ -21,14 +21,13 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from benchmarks.harness.figures import Effort, Figure
-from benchmarks.harness.requests import Exchange, WrongAnswer, scope_of
+from benchmarks.harness.requests import Leg, cpu_time
 from benchmarks.harness.samples import count_of, figure_of
-from benchmarks.harness.stores import Counting, KeyFile, key_file
+from benchmarks.harness.stores import Counting, KeyFile, counted, key_file
 from benchmarks.peers.apps import starlette_app
 from benchmarks.peers.ours import bearer
 from callcov_auth import Auth, AuthMiddleware
 from callcov_auth.keys.format import digest
-from callcov_auth.store.protocol import Store
 from callcov_auth.store.tables import api_keys, users
 
 FEW, MANY = 1_000, 1_000_000
@@ -153,9 +152,8 @@ class Crowd:
 async def crowd(file: KeyFile, effort: Effort) -> list[Figure]:
     """Send a thousand requests at once with one cold key, beside a cold one and a thousand hot ones."""
     settings = file.settings.replace(cache_size=2 * CROWD)
-    store = Counting(Auth(settings).store)
-    async with AsyncExitStack() as stack:
-        auth = await stack.enter_async_context(Auth(settings, store=cast(Store, store)))
+    auth, store = counted(settings)
+    async with auth:
         app = starlette_app(Middleware(AuthMiddleware, auth=auth))
         # No key comes twice.
         keys = iter(shuffled(file.keys))
@@ -201,21 +199,11 @@ async def crowd_round(app: ASGIApp, store: Counting, keys: Iterator[str]) -> Cro
 
 
 async def in_turn(app: ASGIApp, key: str, requests: int) -> None:
-    headers = bearer(key)
-    for _ in range(requests):
-        await answered(app, headers)
+    await cpu_time(Leg(app, bearer(key)), requests)
 
 
 async def together(app: ASGIApp, key: str, requests: int) -> None:
-    headers = bearer(key)
+    leg = Leg(app, bearer(key))
     async with asyncio.TaskGroup() as group:
         for _ in range(requests):
-            group.create_task(answered(app, headers))
-
-
-async def answered(app: ASGIApp, headers: Callable[[], Any]) -> None:
-    """Send one request. Raises WrongAnswer for anything but 200."""
-    exchange = Exchange()
-    await app(scope_of(headers()), exchange.receive, exchange.send)
-    if exchange.status != 200:
-        raise WrongAnswer(f"{exchange.status} in the place of 200")
+            group.create_task(cpu_time(leg, 1))

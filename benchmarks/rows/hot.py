@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from benchmarks.harness.contest import Entrant, Round, contest, figure, itself
 from benchmarks.harness.figures import Effort, Figure
-from benchmarks.harness.subjects import described, documented, proven, tuned
+from benchmarks.harness.subjects import added_by_ours, described, documented, proven, tuned
 from benchmarks.peers import hand_written, ours, starlette_dict, starlette_pyjwt
 from benchmarks.peers.apps import fastapi_app, starlette_app
 
@@ -72,13 +72,7 @@ def beside_others(rounds: list[Round], entrants: list[Entrant]) -> list[Figure]:
         )
 
     def by_ours(row: str, name: str) -> Figure:
-        return figure(
-            row,
-            rounds,
-            lambda each: each[name].added / each[KEY].added,
-            wording=f"added time of {name} ÷ ours",
-            subject=described(by_name[name], rounds),
-        )
+        return added_by_ours(row, by_name[name], rounds, KEY)
 
     middleware, floor, jwt = starlette_dict.NAME, hand_written.NAME, starlette_pyjwt.NAME
     return [

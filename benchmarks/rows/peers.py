@@ -11,9 +11,9 @@ from subprocess import CalledProcessError
 from types import ModuleType
 
 from benchmarks import peers
-from benchmarks.harness.contest import Entrant, contest, figure, itself
+from benchmarks.harness.contest import Entrant, contest, itself
 from benchmarks.harness.figures import FULL, Effort, Figure
-from benchmarks.harness.subjects import described, documented, proven, versions
+from benchmarks.harness.subjects import added_by_ours, documented, proven, versions
 from benchmarks.harness.venvs import Environments, InstallFailed, NoSuchPython
 from benchmarks.harness.worker import figures_from
 from benchmarks.peers import ours
@@ -64,13 +64,7 @@ async def beside_ours(module: ModuleType, effort: Effort) -> list[Figure]:
 
     def ratio(entrant: Entrant) -> Figure:
         name = entrant.subject.name
-        return figure(
-            name if entrant.subject.tuned else documented(name),
-            rounds,
-            lambda each: each[entrant.name].added / each[KEY].added,
-            wording=f"added time of {entrant.name} ÷ ours",
-            subject=described(entrant, rounds),
-            versions=versions(module.REQUIREMENTS),
-        )
+        row = name if entrant.subject.tuned else documented(name)
+        return added_by_ours(row, entrant, rounds, KEY, versions=versions(module.REQUIREMENTS))
 
     return [itself(f"ours, beside {module.__name__}", rounds, KEY, AGAIN), *map(ratio, theirs)]
