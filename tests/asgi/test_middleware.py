@@ -224,6 +224,19 @@ async def test_a_refusal_is_logged_with_its_inner_reason(
     )
 
 
+async def test_where_nobody_hears_of_refusals_they_are_the_same(
+    auth: Auth, app: Seen, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = [("Authorization", "Bearer sk_live_x"), ("X-Request-ID", "req-1")]
+    caplog.set_level("INFO", "callcov_auth")
+    heard = await request(AuthMiddleware(app, auth=auth), "/x", headers)
+    caplog.clear()
+    caplog.set_level("WARNING", "callcov_auth")
+    unheard = await request(AuthMiddleware(app, auth=auth), "/x", headers)
+    assert (unheard.status, unheard.body, unheard.headers) == (heard.status, heard.body, heard.headers)
+    assert caplog.records == []
+
+
 async def test_another_form_of_refusal(app: Seen) -> None:
     async with Auth(make_settings(render_refusal=problem_details)) as auth:
         answer = await request(AuthMiddleware(app, auth=auth), "/x")

@@ -99,7 +99,7 @@ API_KEYS = (
     Row(
         "keys.validator.KeyValidator.refuse_at_sight: key_malformed",
         case("api_keys", "one character less"),
-        outcome="key_mac_wrong",
+        outcome=AttributeError,
     ),
     Row(
         "keys.validator.KeyValidator.refuse_at_sight: key_mac_wrong",

@@ -1,5 +1,7 @@
 """The feed: what other processes changed, and how long the cache is trusted without it."""
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from callcov_auth.cache.feed import Feed
@@ -23,6 +25,8 @@ class Changes:
 
     async def changes_after(self, cursor: int | None) -> tuple[int, list[Change] | None]:
         self.polls += 1
+        # As a store in a worker thread does, let others go on meanwhile.
+        await anyio.lowlevel.checkpoint()
         if self.fails:
             raise AuthUnavailable(reason="store_OperationalError")
         if self.too_many:
@@ -135,3 +139,16 @@ async def test_catching_up_polls_only_when_trust_has_run_out(
     clock.advance(2)
     assert await feed.catch_up()
     assert store.polls == 2
+
+
+async def test_of_all_who_catch_up_at_once_one_polls(feed: Feed, store: Changes) -> None:
+    polled: list[bool] = []
+
+    async def catch_up() -> None:
+        polled.append(await feed.catch_up())
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(catch_up)
+    assert sorted(polled) == [False] * 4 + [True]
+    assert store.polls == 1

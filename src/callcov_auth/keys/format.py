@@ -12,7 +12,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -29,12 +29,22 @@ _KEY = re.compile(
 _PAIRS = [low + high for high in ALPHABET for low in ALPHABET]
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, which would double the time to make one, and one is made for each forged key of a flood.
+@dataclass(slots=True)
 class KeyForm:
-    """What a key's text tells by itself."""
+    """What a key's text tells by itself; whether it is genuine, only ``is_genuine`` tells."""
 
+    signed: str = field(repr=False)
     environment: str
     segment: str | None
+    mac: str = field(repr=False)
+
+    def is_genuine(self, mac_keys: Iterable[bytes]) -> bool:
+        """Whether the key carries the MAC that one of ``mac_keys`` gives."""
+        for mac_key in mac_keys:  # noqa: SIM110  # a generator would cost as much as the hash
+            if hmac.compare_digest(_mac(mac_key, self.signed), self.mac):
+                return True
+        return False
 
 
 def mint(mac_key: bytes, environment: str, segment: str | None = None) -> str:
@@ -47,19 +57,7 @@ def mint(mac_key: bytes, environment: str, segment: str | None = None) -> str:
 def read(key: str) -> KeyForm | None:
     """Return what ``key`` tells if it fits the grammar; its MAC is not looked at."""
     match = _KEY.fullmatch(key)
-    return None if match is None else KeyForm(match["environment"], match["segment"])
-
-
-def has_mac(mac_keys: Iterable[bytes], key: str) -> bool | None:
-    """Whether ``key`` carries the MAC that one of ``mac_keys`` gives; None where it fits no grammar."""
-    match = _KEY.fullmatch(key)
-    if match is None:
-        return None
-    signed, mac = match.group("signed", "mac")
-    for mac_key in mac_keys:  # noqa: SIM110  # a generator would cost as much as the hash
-        if hmac.compare_digest(_mac(mac_key, signed), mac):
-            return True
-    return False
+    return None if match is None else KeyForm(*match.groups())
 
 
 def digest(pepper_key: bytes, key: str) -> bytes:

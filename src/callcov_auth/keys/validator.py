@@ -67,12 +67,12 @@ class KeyValidator:
         Raises InvalidToken.
         """
         if not self.foreign_keys:
-            has_mac = key_format.has_mac(self.settings.key_mac_keys, text)
-            if has_mac is None:
+            form = key_format.read(text)
+            if form is None:
                 raise InvalidToken(UNKNOWN_KEY, reason="key_malformed")
-            if not has_mac:
+            if not form.is_genuine(self.settings.key_mac_keys):
                 raise InvalidToken(UNKNOWN_KEY, reason="key_mac_wrong")
-            self._refuse_by_text(text)
+            self._refuse_misplaced(form.environment, form.segment)
         if text in self._unknown:
             raise InvalidToken(UNKNOWN_KEY, reason="key_still_unknown")
 
@@ -124,11 +124,6 @@ class KeyValidator:
         # The key is good whether or not this can be written now, or was written by another process.
         with suppress(AuthUnavailable, Conflict):
             await self.store.move_key(settled, old=key.digest)
-
-    def _refuse_by_text(self, text: str) -> None:
-        form = key_format.read(text)
-        if form is not None:
-            self._refuse_misplaced(form.environment, form.segment)
 
     def _refuse_misplaced(self, environment: str, segment: str | None) -> None:
         if environment not in self.settings.accepted_environments:
