@@ -29,10 +29,10 @@ async def test_a_credential_is_looked_up_once_in_its_time(clock: Clock) -> None:
     first = await auth.authenticate(header)
     clock.advance(59.9)
     assert await auth.authenticate(header.encode()) is first
-    assert auth.recall(header.encode()) is first
+    assert auth.callers.get(header.encode()) is first
     assert store.lookups == 1
     clock.advance(0.1)
-    assert auth.recall(header.encode()) is None
+    assert auth.callers.get(header.encode()) is None
     await auth.authenticate(header)
     assert store.lookups == 2
     await auth.aclose()
@@ -45,8 +45,8 @@ async def test_a_credential_has_one_entry_however_it_is_written(clock: Clock) ->
     for spaces in range(1, 50):
         await auth.authenticate(f"bearer{' ' * spaces}{key}")
         await auth.authenticate(f" BEARER{' ' * spaces}{key}\t")
-    assert (len(auth._cache), store.lookups) == (1, 1)
-    assert auth.recall(header.encode()) is not None
+    assert (len(auth.callers), store.lookups) == (1, 1)
+    assert auth.callers.get(header.encode()) is not None
     await auth.aclose()
 
 
@@ -178,7 +178,7 @@ async def test_refusals_are_not_remembered(clock: Clock) -> None:
     auth, _, header = await counted(clock)
     with pytest.raises(InvalidToken):
         await auth.authenticate(header + "x")
-    assert auth.recall(header.encode() + b"x") is None
+    assert auth.callers.get(header.encode() + b"x") is None
     await auth.aclose()
 
 
@@ -248,7 +248,7 @@ async def test_a_background_task_hears_it_without_a_request(tmp_path: Any) -> No
         await here.authenticate(bearer(key))
         await there.keys.revoke(key.id)
         with anyio.fail_after(10):
-            while here.recall(bearer(key).encode()) is not None:
+            while here.callers.get(bearer(key).encode()) is not None:
                 await anyio.sleep(0.005)
 
 
@@ -270,10 +270,10 @@ async def test_housekeeping_outlives_a_store_that_fails_in_any_way(caplog: pytes
         with anyio.fail_after(10):
             while "housekeeping failed" not in caplog.text:
                 await anyio.sleep(0.005)
-        before = auth._cache.trusted_until
+        before = auth.callers.trusted_until
         store.error = None
         with anyio.fail_after(10):
-            while auth._cache.trusted_until == before:
+            while auth.callers.trusted_until == before:
                 await anyio.sleep(0.005)
 
 
@@ -286,7 +286,7 @@ async def test_without_a_feed_the_store_is_asked_each_time(clock: Clock) -> None
     await auth.authenticate(bearer(key))
     store.error = AuthUnavailable()
     clock.advance(1)
-    assert auth.recall(bearer(key).encode()) is None
+    assert auth.callers.get(bearer(key).encode()) is None
     assert (await auth.authenticate(bearer(key))).key_id == key.id
     await auth.aclose()
 

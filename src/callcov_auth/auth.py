@@ -61,15 +61,12 @@ class Auth:
         self.store = store or _store(settings)
         self._clock = clock or time.time
         self._timer = clock or time.monotonic
-        self._cache = PrincipalCache(
+        self.callers = PrincipalCache(
             settings.cache_size, timer=self._timer, hashed=settings.hash_cached_credentials
         )
-        self.recall = self._cache.get
-        """Return the caller whose header this is, if it was verified a moment ago; nothing is awaited."""
-        self.recall_by = self._cache.get_by
-        """The same, by all headers of a request."""
+        """Who was verified a moment ago, by the value of the ``Authorization`` header."""
         self._flights: SingleFlight[Principal] = SingleFlight()
-        self._feed = Feed(self.store, self._cache, interval=settings.revocation_interval, timer=self._timer)
+        self._feed = Feed(self.store, self.callers, interval=settings.revocation_interval, timer=self._timer)
         self._last_use = LastUse(self.store, timer=self._timer)
         self._keys = KeyValidator(settings, self.store, self._last_use, self._clock, self._timer)
         keyring = _keyring(settings, self._clock)
@@ -180,7 +177,7 @@ class Auth:
             await self._catch_up()
         if isinstance(authorization, str):
             authorization = _header_bytes(authorization)
-        cached = self.recall(authorization)
+        cached = self.callers.get(authorization)
         if cached is not None:
             return cached
         credential = parse_authorization(authorization)
@@ -190,17 +187,17 @@ class Auth:
             self._keys.refuse_at_sight(credential.text)
         header = credential.header
         # Whoever comes after a revocation must not board a lookup that began before it.
-        name = (header, self._cache.version)
-        return self.recall(header) or await self._flights.run(name, partial(self._look_up, credential))
+        name = (header, self.callers.version)
+        return self.callers.get(header) or await self._flights.run(name, partial(self._look_up, credential))
 
     async def _look_up(self, credential: Credential) -> Principal:
         # Before the lookup: see PrincipalCache.put.
-        version = self._cache.version
+        version = self.callers.version
         if credential.kind == "api_key":
             principal = await self._keys.validate(credential.text)
         else:
             principal = await self._tokens.verify(credential.text)
-        self._cache.put(credential.header, principal, self._until(principal), version=version)
+        self.callers.put(credential.header, principal, self._until(principal), version=version)
         return principal
 
     def _until(self, principal: Principal) -> float:
@@ -217,7 +214,7 @@ class Auth:
             self.store,
             Seals(self.settings.seal_keys),
             timer=self._timer,
-            on_loss=self._cache.forget_all,
+            on_loss=self.callers.forget_all,
         )
 
     async def _connect(self) -> None:
@@ -236,7 +233,7 @@ class Auth:
         with anyio.move_on_after(CLOSING_GRACE):
             await self._last_use.flush()
         self._last_use.give_up()
-        self._cache.clear()
+        self.callers.clear()
         await self.store.aclose()
 
     async def _catch_up(self) -> None:

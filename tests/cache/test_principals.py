@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -173,31 +174,38 @@ def test_random_operations_agree_with_a_plain_model(hashed: bool) -> None:
         clock = Clock(0)
         cache, model = cache_of(3, clock, hashed=hashed), Model(3)
         for _ in range(draw.randint(1, 25)):
-            _act(draw, clock, cache, model)
+            act(draw, clock, cache, model, cache.get)
 
 
-def _act(draw: random.Random, clock: Clock, cache: PrincipalCache, model: Model) -> None:
+def act(
+    draw: random.Random,
+    clock: Clock,
+    cache: PrincipalCache,
+    model: Model,
+    get: Callable[[bytes], Principal | None],
+) -> None:
+    """Do one thing at random to the cache, and to the model of it. ``get`` is how the cache is asked."""
     header = b"%d" % draw.randint(0, 5)
-    act = draw.choices(["put", "late put", "get", "forget", "forget all", "wait"], [6, 1, 6, 3, 0.3, 2])[0]
-    if act == "put":
+    what = draw.choices(["put", "late put", "get", "forget", "forget all", "wait"], [6, 1, 6, 3, 0.3, 2])[0]
+    if what == "put":
         principal = caller(
             f"u{draw.randint(0, 2)}", key=f"n{draw.randint(0, 3)}", session=f"n{draw.randint(0, 3)}"
         )
         until = clock() + draw.randint(0, 8)
         remember(cache, header, principal, until)
         model.put(header, principal, until)
-    elif act == "late put":
+    elif what == "late put":
         version = cache.version
         cache.forget(Change("key", "nobody's"))
         cache.put(header, caller("late"), 100, version=version)
-    elif act == "get":
-        assert cache.get(header) is model.get(header, clock())
-    elif act == "forget":
+    elif what == "get":
+        assert get(header) is model.get(header, clock())
+    elif what == "forget":
         target = draw.choice(["key", "session", "user"])
         change = Change(target, f"{'u' if target == 'user' else 'n'}{draw.randint(0, 3)}")
         cache.forget(change)
         model.forget(change)
-    elif act == "forget all":
+    elif what == "forget all":
         cache.clear()
         model.rows.clear()
     else:

@@ -190,7 +190,7 @@ async def test_a_store_that_fails_in_an_unforeseen_way_does_not_end_the_polling(
     scene.store.mend()
     await scene.polls(1)
     scene.store.fail("keys_by_digest")
-    assert scene.auth.recall(scene.header.encode()) is not None
+    assert scene.auth.callers.get(scene.header.encode()) is not None
 
 
 async def test_a_use_is_written_when_the_store_is_back(scene: Scene, clock: Clock) -> None:

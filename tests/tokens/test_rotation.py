@@ -293,10 +293,10 @@ async def test_what_a_retired_key_signed_is_refused_at_once(auth: Auth, clock: C
     first = await auth.signing_keys.add()
     token = await auth.tokens.issue("usr_1")
     await auth.authenticate(bearer(token))
-    assert auth.recall(bearer(token).encode()) is not None
+    assert auth.callers.get(bearer(token).encode()) is not None
     await auth.signing_keys.add(signs_in=0)
     await auth.signing_keys.retire(first)
-    assert auth.recall(bearer(token).encode()) is None
+    assert auth.callers.get(bearer(token).encode()) is None
     assert await reason(auth, token) == "token_unknown_kid"
     assert first not in kids(auth)
 

@@ -129,10 +129,10 @@ async def test_a_caller_in_the_cache_goes_with_the_key(two: Two, clock: Clock) -
     await two.here.authenticate(header)
     await two.there.signing_keys.add(signs_in=0)
     await two.here.signing_keys.list()
-    assert two.here.recall(header.encode()) is not None, "a key more takes nothing away"
+    assert two.here.callers.get(header.encode()) is not None, "a key more takes nothing away"
     await two.there.signing_keys.retire(first)
     await two.here.signing_keys.list()
-    assert two.here.recall(header.encode()) is None
+    assert two.here.callers.get(header.encode()) is None
 
 
 async def test_a_task_in_the_background_hears_of_it_without_a_request(tmp_path: Path, clock: Clock) -> None:

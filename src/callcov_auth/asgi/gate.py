@@ -28,8 +28,9 @@ class Gate:
             api_key_header=header.lower().encode("ascii") if header else None,
             websocket_protocol=settings.websocket_protocol,
         )
-        self.plain_schemes = self._schemes if self._places.only_authorization else frozenset()
-        """Where nothing but ``Authorization`` bears on a request of one of these schemes."""
+        is_plain = self._places.only_authorization and not settings.hash_cached_credentials
+        self.plain_schemes = self._schemes if is_plain else frozenset()
+        """Where nothing but the bytes of ``Authorization`` bears on a request of one of these schemes."""
 
     async def admit(self, scope: Scope) -> Principal:
         """Return the caller, ANONYMOUS where a path is open and no credential was sent.

@@ -1,5 +1,6 @@
 """AuthMiddleware: nothing reaches the app but what the gate let in."""
 
+import inspect
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,12 +17,16 @@ from callcov_auth.asgi.refusals import close, refusal_of, refuse, response_of
 from callcov_auth.auth import Auth
 from callcov_auth.errors import AuthError
 from callcov_auth.events import logger
+from callcov_auth.principal import Principal
 from callcov_auth.settings import AuthSettings
 
 CORS_INSIDE = (
     "CORSMiddleware is inside AuthMiddleware, so browsers see refusals and preflights without CORS headers: "
     "add it after AuthMiddleware, which puts it outside"
 )
+
+# Bound here, since Python 3.11 makes a bound method at each call of an imported name's method.
+_set_principal, _reset_principal = principal_in_context.set, principal_in_context.reset
 
 
 class AuthMiddleware:
@@ -42,26 +47,39 @@ class AuthMiddleware:
         self.app = app
         self.auth = auth or Auth(settings or AuthSettings())
         self._gate = Gate(self.auth)
-        self._plain_schemes = self._gate.plain_schemes
-        self._recall_by = self.auth.recall_by
+        # None before _look_inside, so that the first request takes the long way.
+        self._plain_schemes: frozenset[str] = frozenset()
+        callers = self.auth.callers
+        self._find, self._touch, self._timer = callers.find, callers.touch, callers.timer
+        self._run: Any = app
         self._looked_inside = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # A caller seen a moment ago comes through here without a hash, a lock, or an await but the app's.
-        if not self._looked_inside:
-            self._look_inside()
-        kind = scope["type"]
-        if kind != "http" and kind != "websocket":
-            await self._pass_on(scope, receive, send)
-            return
-        plain = scope.get("scheme") in self._plain_schemes
-        principal = self._recall_by(scope["headers"]) if plain else None
+        # What PrincipalCache.get does stands here once more, for a call of it would be felt. All else is for
+        # _admit, which decides anew.
+        principal = None
+        if scope.get("scheme") in self._plain_schemes:
+            header: Any = None
+            for name, value in scope["headers"]:
+                if name == b"authorization":
+                    if header is not None:
+                        break
+                    header = value
+            else:
+                # Read before they are called, for Python 3.11 is slow to call an attribute of an instance.
+                find, timer, touch = self._find, self._timer, self._touch
+                entry = find(header)
+                if entry is not None:
+                    now = timer()
+                    if now < entry.until and now < entry.epoch.trusted_until:
+                        touch(header)
+                        principal = entry.principal
         if principal is None:
-            try:
-                principal = await self._gate.admit(scope)
-            except Exception as error:
-                await refuse(error, scope, send, self.auth.settings)
+            admitted = await self._admit(scope, receive, send)
+            if admitted is None:
                 return
+            principal, send = admitted
         # Where apps look for the caller: request.state, request.user, request.auth.
         if "state" not in scope:
             scope["state"] = {}
@@ -69,16 +87,30 @@ class AuthMiddleware:
         state["principal"] = scope["user"] = principal
         state["scopes"] = principal.scopes
         scope["auth"] = principal.credentials
-        if kind == "websocket" and self.auth.settings.websocket_protocol and offers_bearer(scope):
-            hide_subprotocol(scope)
-            send = _echoing_bearer(send)
-        token = principal_in_context.set(principal)
+        run, token = self._run, _set_principal(principal)
         try:
-            await self.app(scope, receive, send)
+            await run(scope, receive, send)
         except AuthError as error:
             await self._refuse_late(error, scope, send)
         finally:
-            principal_in_context.reset(token)
+            _reset_principal(token)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> tuple[Principal, Send] | None:
+        """Return the caller, and what the app is to send by; None where the request has had its answer."""
+        if not self._looked_inside:
+            self._look_inside()
+        if scope["type"] not in ("http", "websocket"):
+            await self._pass_on(scope, receive, send)
+            return None
+        try:
+            principal = await self._gate.admit(scope)
+        except Exception as error:
+            await refuse(error, scope, send, self.auth.settings)
+            return None
+        if scope["type"] == "websocket" and self.auth.settings.websocket_protocol and offers_bearer(scope):
+            hide_subprotocol(scope)
+            send = _echoing_bearer(send)
+        return principal, send
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -89,6 +121,11 @@ class AuthMiddleware:
     def _look_inside(self) -> None:
         """At the first call, when the app is whole: see to what would answer before we hear of it."""
         self._looked_inside = True
+        self._plain_schemes = self._gate.plain_schemes
+        call = getattr(self.app, "__call__")  # noqa: B004, B009
+        if inspect.iscoroutinefunction(call):
+            # What a call of the app comes to, so that Python need not look for it at each request.
+            self._run = call
         for found in everything_inside(self.app):
             if isinstance(found, Starlette) and AuthError not in found.exception_handlers:
                 # It answers what its endpoints raise with a bare 500, unless it is told how.

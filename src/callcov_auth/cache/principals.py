@@ -2,20 +2,33 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from callcov_auth.principal import Principal
 from callcov_auth.store.protocol import Change, Target
 
 
+@dataclass(slots=True)
+class Epoch:
+    """What the entries have in common that were made since all were last forgotten.
+
+    Until ``trusted_until``, nothing revoked elsewhere can have gone unheard; the feed moves it on.
+    """
+
+    trusted_until: float
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """``until`` is on the monotonic clock, so a step of the wall clock cannot keep an entry alive."""
+    """A caller, good before ``until`` and before ``epoch.trusted_until``.
+
+    Both are on the monotonic clock, so a step of the wall clock cannot keep an entry alive.
+    """
 
     principal: Principal
     until: float
-    epoch: int
+    epoch: Epoch
 
 
 class PrincipalCache:
@@ -32,54 +45,42 @@ class PrincipalCache:
 
     def __init__(self, size: int, *, timer: Callable[[], float], hashed: bool = False) -> None:
         self._size = size
-        self._timer = timer
         self._hashed = hashed
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
         self._index: dict[tuple[Target, str], set[bytes]] = {}
-        self._epoch = 0
-        self.trusted_until = float("-inf")
-        """Until when nothing revoked elsewhere can have gone unheard; the feed moves it on."""
+        self._epoch = Epoch(float("-inf"))
         self.version = 0
         """Grows with every forgetting; see ``put``."""
-        self.get_by = self._reader()
-        """The same as ``get``, for the one ``authorization`` among a request's headers; None for two."""
+        # The parts of ``get``, for AuthMiddleware, which has them in its own path.
+        self.timer = timer
+        self.find = self._entries.get
+        self.touch = self._entries.move_to_end
 
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def trusted_until(self) -> float:
+        """Until when what is remembered may be used, on the timer."""
+        return self._epoch.trusted_until
+
+    @trusted_until.setter
+    def trusted_until(self, until: float) -> None:
+        self._epoch.trusted_until = until
+
     def get(self, header: bytes) -> Principal | None:
         """Return the caller who was verified by this header, while that holds."""
-        return self.get_by(((b"authorization", header),))
-
-    def _reader(self) -> Callable[[Iterable[tuple[bytes, bytes]]], Principal | None]:
-        # On every request's way, so it is one function with its parts bound: a call more, or looking them
-        # up by ``self``, can be measured in a request.
-        find, touch, timer, hashed = self._entries.get, self._entries.move_to_end, self._timer, self._hashed
-
-        def get_by(headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
-            header = None
-            for name, value in headers:
-                if name == b"authorization":
-                    if header is not None:
-                        return None
-                    header = value
-            if header is None:
-                return None
-            if hashed:
-                header = hashlib.sha256(header).digest()
-            entry = find(header)
-            if entry is None:
-                return None
-            now = timer()
-            if entry.until <= now or entry.epoch != self._epoch:
-                self._drop(header)
-                return None
-            if self.trusted_until <= now:
-                return None
-            touch(header)
+        name = self._name(header)
+        entry = self.find(name)
+        if entry is None:
+            return None
+        now = self.timer()
+        if now < entry.until and now < entry.epoch.trusted_until:
+            self.touch(name)
             return entry.principal
-
-        return get_by
+        if entry.until <= now or entry.epoch is not self._epoch:
+            self._drop(name)
+        return None
 
     def put(self, header: bytes, principal: Principal, until: float, *, version: int) -> None:
         """Remember ``principal``, unless something was forgotten since ``version`` was read.
@@ -89,25 +90,25 @@ class PrincipalCache:
         """
         if version != self.version:
             return
-        if self._hashed:
-            header = hashlib.sha256(header).digest()
-        self._drop(header)
-        self._entries[header] = Entry(principal, until, self._epoch)
+        name = self._name(header)
+        self._drop(name)
+        self._entries[name] = Entry(principal, until, self._epoch)
         for tag in _tags(principal):
-            self._index.setdefault(tag, set()).add(header)
+            self._index.setdefault(tag, set()).add(name)
         if len(self._entries) > self._size:
             self._drop(next(iter(self._entries)))
 
     def forget(self, change: Change) -> None:
         """Drop every entry of one key, session or user."""
         self.version += 1
-        for header in tuple(self._index.get((change.target, change.id), ())):
-            self._drop(header)
+        for name in tuple(self._index.get((change.target, change.id), ())):
+            self._drop(name)
 
     def forget_all(self) -> None:
         """Let every entry end at once. What is left of them makes room as others come."""
         self.version += 1
-        self._epoch += 1
+        ended, self._epoch = self._epoch, Epoch(self._epoch.trusted_until)
+        ended.trusted_until = float("-inf")
 
     def clear(self) -> None:
         """Forget all, and hold nothing of it in memory."""
@@ -115,14 +116,17 @@ class PrincipalCache:
         self._entries.clear()
         self._index.clear()
 
-    def _drop(self, header: bytes) -> None:
-        entry = self._entries.pop(header, None)
+    def _name(self, header: bytes) -> bytes:
+        return hashlib.sha256(header).digest() if self._hashed else header
+
+    def _drop(self, name: bytes) -> None:
+        entry = self._entries.pop(name, None)
         if entry is None:
             return
         for tag in _tags(entry.principal):
-            headers = self._index[tag]
-            headers.discard(header)
-            if not headers:
+            names = self._index[tag]
+            names.discard(name)
+            if not names:
                 del self._index[tag]
 
 
