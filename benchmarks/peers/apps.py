@@ -17,10 +17,11 @@ def starlette_app(*middleware: Middleware) -> Starlette:
 
 
 def fastapi_app(*middleware: Middleware) -> FastAPI:
+    """Return the first app of FastAPI's tutorial, whose endpoint says nothing of what it returns."""
     app = FastAPI(middleware=list(middleware))
 
     @app.get("/hello")
-    async def hello() -> dict[str, str]:
+    async def hello():  # type: ignore[no-untyped-def]
         return {"hello": "world"}
 
     return app

@@ -40,13 +40,16 @@ class ByToken:
     callers: dict[str, Caller] = field(repr=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
         headers = dict(scope["headers"])
         kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         caller = self.callers.get(token)
         if kind.lower() != "bearer" or caller is None:
             await refuse(send)
             return
-        scope["state"]["caller"] = caller
+        scope.setdefault("state", {})["caller"] = caller
         await self.app(scope, receive, send)
 
 
@@ -58,11 +61,14 @@ class ByHeader:
     callers: dict[bytes, Caller] = field(repr=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
         for name, value in scope["headers"]:
             if name == b"authorization":
                 caller = self.callers.get(value)
                 if caller is not None:
-                    scope["state"]["caller"] = caller
+                    scope.setdefault("state", {})["caller"] = caller
                     await self.app(scope, receive, send)
                     return
                 break
