@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from cachetools import LRUCache
 
-from callcov_auth.cache.principals import Entry, PrincipalCache
+from callcov_auth.cache.principals import Entry, Epoch, PrincipalCache
 from callcov_auth.principal import Principal
 
 ROUNDS, HITS, HEADERS, ENTRIES = 31, 20_000, 100, 10_000
@@ -60,7 +60,7 @@ def theirs(headers: list[bytes]) -> Callable[[bytes], object]:
     """Return the least that the same promises need around cachetools' LRUCache."""
     cache: LRUCache[bytes, Entry] = LRUCache(HEADERS)
     for number, each in enumerate(headers):
-        cache[each] = Entry(caller(number), FOREVER, 0)
+        cache[each] = Entry(caller(number), FOREVER, Epoch(FOREVER))
 
     def get(name: bytes) -> Principal | None:
         entry = cache.get(name)

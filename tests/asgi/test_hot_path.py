@@ -135,15 +135,9 @@ async def test_a_known_credential_beside_another_is_refused(
 ) -> None:
     middleware, app = hit
     for values in ([header, other], [other, header], [header, header]):
-        sent: list[Any] = []
-
-        async def send(message: Any, sent: list[Any] = sent) -> None:
-            sent.append(message)
-
         before = app.reached
-        headers = [("authorization", value) for value in values]
-        await middleware(scope_of("http", "/x", headers), nothing, send)
-        assert (app.reached, sent[0]["status"]) == (before, 401)
+        answer = await request(middleware, "/x", [("authorization", value) for value in values])
+        assert (app.reached, answer.status) == (before, 401)
 
 
 async def test_an_app_that_is_a_function_is_called_as_well(auth: Auth, header: str) -> None:

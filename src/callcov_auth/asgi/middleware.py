@@ -47,11 +47,11 @@ class AuthMiddleware:
         self.app = app
         self.auth = auth or Auth(settings or AuthSettings())
         self._gate = Gate(self.auth)
-        # None before _look_inside, so that the first request takes the long way.
+        # Empty before _look_inside, so that the first request takes the long way.
         self._plain_schemes: frozenset[str] = frozenset()
         callers = self.auth.callers
         self._find, self._touch, self._timer = callers.find, callers.touch, callers.timer
-        self._run: Any = app
+        self._run = app
         self._looked_inside = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

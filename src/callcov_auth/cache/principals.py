@@ -40,8 +40,8 @@ class PrincipalCache:
     credentials in memory. ``timer`` is monotonic, in seconds.
     """
 
-    # Not cachetools, which is used where time matters less: a hit in its LRUCache takes 1.6 times as long as
-    # one here (python -m benchmarks.cache_hit), and its way of dropping entries passes the index by.
+    # Not cachetools, which is used where time matters less: a hit in its LRUCache takes 1.2 times as long as
+    # get here (python -m benchmarks.cache_hit), and its way of dropping entries passes the index by.
 
     def __init__(self, size: int, *, timer: Callable[[], float], hashed: bool = False) -> None:
         self._size = size
