@@ -11,8 +11,8 @@ from callcov_auth import Auth
 from tests.support.clock import Clock
 from tests.support.settings import make_settings
 
-# The scan of all that the run shows, for every secret that it makes.
-pytest_plugins = ["tests.support.leak_watch"]
+# The scan of all that the run shows, for every secret that it makes; real servers of Redis.
+pytest_plugins = ["tests.support.leak_watch", "tests.support.redis_server"]
 
 
 @pytest.fixture(autouse=True)
