@@ -33,6 +33,8 @@ DEFAULTS = {
     "leeway": 0,
     "access_token_ttl": 1800,
     "refresh_token_ttl": 604800,
+    "rotate_refresh_tokens": False,
+    "refresh_grace": 10,
     "revocable_access_tokens": False,
     "accepted_environments": {"live", "test"},
     "accepted_segments": None,
@@ -105,6 +107,8 @@ def test_thirty_two_random_hexadecimal_digits_are_enough() -> None:
     [
         ("leeway", 61, "less than or equal to 60"),
         ("leeway", "soon", "valid number"),
+        ("refresh_grace", -0.5, "greater than or equal to 0"),
+        ("refresh_grace", 301, "less than or equal to 300"),
         ("database_url", "mysql://root:hunter22@db/x", "names no database known here"),
         ("public_paths", ["docs"], "starts with '/'"),
         ("public_paths", ["/docs*"], "only at the end"),

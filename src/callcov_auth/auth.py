@@ -22,6 +22,7 @@ from callcov_auth.principal import Principal
 from callcov_auth.settings import AuthSettings, SettingsError
 from callcov_auth.store.none import no_store
 from callcov_auth.store.protocol import Store
+from callcov_auth.tokens.families import Families
 from callcov_auth.tokens.issuer import TokenService
 from callcov_auth.tokens.jwk import BadKey
 from callcov_auth.tokens.jwks import RemoteKeys
@@ -90,7 +91,20 @@ class Auth:
             clock=self._clock,
         )
         self.tokens = TokenService(
-            settings, self.store, self._feed, keyring, self._tokens, self.users.check_password, self._clock
+            settings=settings,
+            store=self.store,
+            feed=self._feed,
+            families=Families(
+                store=self.store,
+                feed=self._feed,
+                rotates=settings.rotate_refresh_tokens,
+                grace=settings.refresh_grace,
+                clock=self._clock,
+            ),
+            keyring=keyring,
+            verifier=self._tokens,
+            check_password=self.users.check_password,
+            clock=self._clock,
         )
         self.signing_keys = SigningKeyService(settings, self.store, self._own_keys, self._clock)
 

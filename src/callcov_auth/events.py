@@ -53,6 +53,16 @@ class LoggedOut(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RefreshReused(Event):
+    """A refresh token was used again after its grace, so its session was ended: one of two has stolen it."""
+
+    name = "refresh_reused"
+    level = logging.WARNING
+    user_id: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeyCreated(Event):
     name = "key_created"
     key_id: str

@@ -261,6 +261,12 @@ class AuthSettings(BaseSettings):
     leeway: float = Field(default=0, ge=0, le=60)
     access_token_ttl: int = Field(default=1800, ge=1, le=86400)
     refresh_token_ttl: int = Field(default=604800, ge=1, le=366 * 86400)
+    rotate_refresh_tokens: bool = Field(
+        default=False, description="each refresh gives a new refresh token, and supersedes the one before"
+    )
+    refresh_grace: float = Field(
+        default=10, ge=0, le=300, description="how long a superseded refresh token is answered as the newest"
+    )
     revocable_access_tokens: bool = False
 
     accepted_environments: Annotated[frozenset[Environment], NoDecode, BeforeValidator(_listed)] = Field(

@@ -193,7 +193,25 @@ TOKENS = (
         "tokens.verifier.check_signature: signature_wrong",
         case("bad_signatures", "own: the first bit flipped"),
     ),
-    Row("tokens.issuer.TokenService.session_of: session_revoked", refresh("after logout")),
-    Row("tokens.issuer.TokenService.session_of: not_the_sessions_subject", refresh("another's session")),
-    Row("tokens.issuer.TokenService.session_of: user_disabled", refresh("of a user who was disabled")),
+    Row("tokens.issuer.TokenService._session: session_revoked", refresh("after logout")),
+    Row("tokens.issuer.TokenService._session: not_the_sessions_subject", refresh("another's session")),
+    Row("tokens.issuer.TokenService._session: user_disabled", refresh("of a user who was disabled")),
+    Row(
+        "tokens.issuer.TokenService.session_of: refresh_superseded",
+        case("refresh_families", "a look at a token that was used"),
+    ),
+    Row(
+        "tokens.families.Families._end: refresh_reused",
+        case("refresh_families", "a token that was used, just past its grace"),
+    ),
+    Row(
+        "tokens.families.Families.is_reused: generation_unknown",
+        case("refresh_families", "a generation that nobody made yet"),
+        "return False",
+    ),
+    Row(
+        "tokens.families.generation_of: generation_malformed",
+        case("refresh_families", "a generation that is True"),
+        outcome="token_generation_unknown",
+    ),
 )

@@ -25,7 +25,10 @@ pytestmark = pytest.mark.anyio
 # What adds words to a reason, and says no to nothing by itself.
 REWORDINGS = {"tokens.guards.refused: token_{}", "tokens.jwk.load_key: key {}: {}"}
 # What cannot be known is no attack; tests/tokens has it.
-UNKNOWABLE = {"tokens.stored_keys.StoredKeys.find: signing_keys_unavailable"}
+UNKNOWABLE = {
+    "tokens.stored_keys.StoredKeys.find: signing_keys_unavailable",
+    "tokens.issuer.TokenService.refresh: session_contended",
+}
 
 # What only saves a lookup that would refuse as well; tests/keys has it.
 THRIFT = {"keys.validator.KeyValidator.refuse_at_sight: key_still_unknown"}

@@ -26,7 +26,7 @@ from callcov_auth.store.tables import metadata
 from tests.store.contract.samples import make_user
 from tests.store.sqlite_files import query, run_sql, url_of
 
-NEWEST = "0003"
+NEWEST = "0004"
 TABLES = {
     *("callcov_users", "callcov_api_keys", "callcov_sessions", "callcov_revocations"),
     *("callcov_signing_keys", "callcov_schema"),
@@ -38,7 +38,7 @@ NEXT_MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "9998", "0003", None, None
+revision, down_revision, branch_labels, depends_on = "9998", "0004", None, None
 
 
 def upgrade() -> None:

@@ -73,13 +73,19 @@ class KeyPage:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A login, alive until it is revoked or ``expires_at`` passes."""
+    """A login, alive until it is revoked or ``expires_at`` passes.
+
+    ``generation`` is that of its newest refresh token, from 0 on. ``superseded`` says when those before it
+    were superseded, the last one first, as far back as it matters.
+    """
 
     id: str
     subject: str
     created_at: float
     expires_at: float
     revoked_at: float | None = None
+    generation: int = 0
+    superseded: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +229,14 @@ class Store(Protocol):
         ...
 
     async def session(self, session_id: str) -> Session | None: ...
+
+    async def advance_session(self, session_id: str, *, generation: int, superseded: Sequence[float]) -> bool:
+        """Make the generation after ``generation`` the newest, and keep ``superseded`` beside it.
+
+        False, and nothing is changed, where ``generation`` is not the newest, or the session is revoked or
+        not there. Of many who ask at once for one generation, one thus makes the next.
+        """
+        ...
 
     async def revoke_session(self, session_id: str, *, at: float) -> None: ...
 

@@ -2,6 +2,7 @@
 
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, Table
@@ -13,6 +14,10 @@ from callcov_auth.store.tables import api_keys, sessions, signing_keys, users
 
 def joined_scopes(scopes: frozenset[str]) -> str:
     return " ".join(sorted(scopes))
+
+
+def joined_times(times: Sequence[float]) -> str:
+    return " ".join(map(repr, times))
 
 
 def _columns(table: Table, row: Row[Any]) -> dict[str, Any]:
@@ -31,7 +36,8 @@ def to_key(row: Row[Any]) -> Key:
 
 
 def to_session(row: Row[Any]) -> Session:
-    return Session(**_columns(sessions, row))
+    values = _columns(sessions, row)
+    return Session(**values | {"superseded": tuple(map(float, values["superseded"].split()))})
 
 
 def to_sealed_key(row: Row[Any]) -> SealedKey:
@@ -55,7 +61,9 @@ def key_values(key: Key) -> dict[str, Any]:
 
 
 def session_values(session: Session) -> dict[str, Any]:
-    return {column.name: getattr(session, column.name) for column in sessions.columns}
+    return {column.name: getattr(session, column.name) for column in sessions.columns} | {
+        "superseded": joined_times(session.superseded)
+    }
 
 
 def sealed_values(key: SealedKey) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from callcov_auth.store.protocol import Change, Key, KeyPage, OwnedKey, SealedKe
 from callcov_auth.store.rows import (
     from_cursor,
     joined_scopes,
+    joined_times,
     key_values,
     sealed_values,
     session_values,
@@ -277,6 +278,17 @@ class SqlStore:
 
     async def session(self, session_id: str) -> Session | None:
         return await self._first(_SESSION_BY_ID, to_session, session_id=session_id)
+
+    async def advance_session(self, session_id: str, *, generation: int, superseded: Sequence[float]) -> bool:
+        newest = and_(
+            sessions.c.id == session_id, sessions.c.generation == generation, sessions.c.revoked_at.is_(None)
+        )
+        statement = (
+            update(sessions)
+            .where(newest)
+            .values(generation=generation + 1, superseded=joined_times(superseded))
+        )
+        return await self._write(lambda connection: connection.execute(statement).rowcount == 1)
 
     async def revoke_session(self, session_id: str, *, at: float) -> None:
         def work(connection: Connection) -> None:

@@ -75,6 +75,9 @@ sessions = Table(
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("revoked_at", Double),
+    # With defaults, for a process of the version before still inserts while this one has migrated.
+    Column("generation", Integer, nullable=False, server_default=text("0")),
+    Column("superseded", Text, nullable=False, server_default=text("''")),
 )
 
 # Sealed: the private JWK (see tokens/sealing.py).

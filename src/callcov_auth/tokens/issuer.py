@@ -8,10 +8,12 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from callcov_auth.cache.feed import Feed
-from callcov_auth.errors import InvalidCredentials, TokenExpired, TokenRevoked
+from callcov_auth.errors import AuthUnavailable, InvalidCredentials, TokenExpired, TokenRevoked
 from callcov_auth.events import LoggedIn, LoggedOut, emit
 from callcov_auth.settings import AuthSettings
 from callcov_auth.store.protocol import Change, Session, Store, User
+from callcov_auth.tokens.claims import Claims
+from callcov_auth.tokens.families import GENERATION, Families, generation_of
 from callcov_auth.tokens.guards import refused
 from callcov_auth.tokens.keyring import Keyring
 from callcov_auth.tokens.verifier import ACCESS, REFRESH, TokenVerifier
@@ -53,6 +55,7 @@ class TokenService:
     settings: AuthSettings
     store: Store
     feed: Feed
+    families: Families
     keyring: Keyring | None
     verifier: TokenVerifier
     check_password: Callable[[str, str], Awaitable[User]]
@@ -63,21 +66,39 @@ class TokenService:
         request = validated(LoginRequest, {"email": email, "password": password})
         user, session = await self._begin_login(request)
         emit(LoggedIn(user.id, session.id))
-        refresh = self._signed(REFRESH, session, ends_at=session.expires_at)
-        return self._pair(session, user.scopes, refresh)
+        return self._pair(session, user.scopes, self._refresh(session))
 
     async def refresh(self, refresh_token: str) -> TokenPair:
-        """Return a new access token beside the same refresh token, which ends as it did before.
+        """Return a new access token beside the same refresh token, or beside a new one where they rotate.
 
-        Raises InvalidToken, TokenExpired, and TokenRevoked after logout or once the user is disabled.
+        Either ends when the session does. Raises InvalidToken, TokenExpired, and TokenRevoked after logout,
+        once the user is disabled, and for a token that was superseded longer ago than the grace: that ends
+        the session.
         """
-        request = validated(RefreshRequest, {"refresh_token": refresh_token})
-        session, user = await self.session_of(request.refresh_token)
-        return self._pair(session, user.scopes, request.refresh_token)
+        sent = validated(RefreshRequest, {"refresh_token": refresh_token}).refresh_token
+        claims = await self.verifier.refresh_claims(sent)
+        generation = generation_of(claims)
+        # Twice, because another refresh with this token may come between; what it leaves is then read.
+        for _ in range(2):
+            session, user = await self._session(claims)
+            newest = await self.families.continued(session, generation)
+            if newest is not None:
+                is_same = newest.generation == generation
+                return self._pair(newest, user.scopes, sent if is_same else self._refresh(newest))
+        raise AuthUnavailable(reason="session_contended")
 
     async def session_of(self, refresh_token: str) -> tuple[Session, User]:
-        """Return the session that a refresh token continues, and whose it is. Raises as ``refresh`` does."""
+        """Return the session that a refresh token continues, and whose it is; nothing is changed by it.
+
+        Raises as ``refresh`` does.
+        """
         claims = await self.verifier.refresh_claims(refresh_token)
+        session, user = await self._session(claims)
+        if self.families.is_reused(session, generation_of(claims)):
+            raise TokenRevoked("The refresh token was superseded", reason="refresh_superseded")
+        return session, user
+
+    async def _session(self, claims: Claims) -> tuple[Session, User]:
         session = await self.store.session(claims.get("sid", ""))
         if session is None or session.revoked_at is not None:
             raise TokenRevoked("The session was ended", reason="session_revoked")
@@ -137,11 +158,16 @@ class TokenService:
         access = self._access(session, scopes)
         return TokenPair(SecretStr(access), SecretStr(refresh_token), self.settings.access_token_ttl)
 
+    def _refresh(self, session: Session) -> str:
+        """Return a token of the newest generation; those of one generation are all as good."""
+        numbered = {GENERATION: session.generation} if session.generation else {}
+        return self._signed(REFRESH, session, ends_at=session.expires_at, **numbered)
+
     def _access(self, session: Session, scopes: frozenset[str]) -> str:
         ends_at = int(self.clock()) + self.settings.access_token_ttl
         return self._signed(ACCESS, session, ends_at=ends_at, scope=" ".join(sorted(scopes)))
 
-    def _signed(self, typ: str, session: Session, *, ends_at: float, **claims: str) -> str:
+    def _signed(self, typ: str, session: Session, *, ends_at: float, **claims: Any) -> str:
         now = int(self.clock())
         payload = {
             "iss": self.settings.issuer,

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
 
 from callcov_auth.store.protocol import Store
-from tests.store.contract import changes, concurrency, keys, listing, rotation, sessions, users
+from tests.store.contract import changes, concurrency, generations, keys, listing, rotation, sessions, users
 
 Promise = Callable[[Store], Awaitable[None]]
 
 PROMISES: tuple[Promise, ...] = tuple(
     value
-    for module in (users, keys, rotation, listing, sessions, changes, concurrency)
+    for module in (users, keys, rotation, listing, sessions, generations, changes, concurrency)
     for name, value in vars(module).items()
     if iscoroutinefunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
 )

@@ -1,6 +1,7 @@
 """Many callers at once are all served; what a cancelled one began is done whole, or was never begun."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import anyio
 from anyio import lowlevel
@@ -62,6 +63,17 @@ async def a_cancelled_disabling_ends_the_sessions_too_or_nothing(store: Store) -
         disabled = await store.user(user_id) != make_user(user_id)
         assert disabled == (await store.session(session.id) != session)
         assert disabled == ((await store.changes_after(cursor))[1] == [Change("user", user_id)])
+
+
+async def a_cancelled_advance_is_whole_or_absent(store: Store) -> None:
+    for turns in PATIENCE:
+        session = make_session(f"ses_{turns}")
+        await store.add_session(session)
+        await _cancelled_after(
+            turns, lambda session=session: store.advance_session(session.id, generation=0, superseded=(NOW,))
+        )
+        advanced = replace(session, generation=1, superseded=(NOW,))
+        assert await store.session(session.id) in (session, advanced)
 
 
 async def a_store_serves_on_after_its_callers_were_cancelled(store: Store) -> None:
