@@ -53,6 +53,14 @@ class LoggedOut(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedOutEverywhere(Event):
+    """Every session of a user was ended."""
+
+    name = "logged_out_everywhere"
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshReused(Event):
     """A refresh token was used again after its grace, so its session was ended: one of two has stolen it."""
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from callcov_auth.errors import ValidationFailed
 
 MAX_SCOPES = 100
+MAX_PAGE = 200
 
 
 class Input(BaseModel):
@@ -59,6 +60,14 @@ Email = Annotated[
 Password = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_encodable)]
 # NIST SP 800-63B §3.1.1.2: at least 8 characters, and no rules of composition.
 NewPassword = Annotated[str, Field(min_length=8, max_length=1024), AfterValidator(_encodable)]
+
+
+class PageRequest(Input):
+    """Which page of a list: at most ``limit`` of it, after where ``cursor`` says."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 50
+    cursor: Annotated[str, Field(max_length=256)] | None = None
+
 
 M = TypeVar("M", bound=BaseModel)
 

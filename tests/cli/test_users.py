@@ -144,3 +144,55 @@ def test_the_commands_leave_the_database_where_the_settings_say(installation: Pa
     add_user()
 
     assert (installation / "callcov_auth.db").exists()
+
+
+def test_sessions_are_listed_and_all_ended() -> None:
+    user_id = add_user()
+    add_user("bob@example.com")
+    pairs = [login(), login()]
+    bobs = login("bob@example.com")
+
+    documents = run_json("users", "sessions", EMAIL)["sessions"]
+    heading, *lines = run("users", "sessions", EMAIL).stdout.splitlines()
+
+    assert [set(session) for session in documents] == [{"id", "created_at", "expires_at", "refreshed_at"}] * 2
+    assert all(session["expires_at"].endswith("Z") for session in documents)
+    assert heading.split() == ["id", "created_at", "expires_at", "refreshed_at"]
+    assert [line.split()[0] for line in lines] == [session["id"] for session in documents]
+
+    assert run_json("users", "logout", EMAIL)["id"] == user_id
+    assert run_json("users", "sessions", EMAIL) == {"sessions": []}
+    for pair in pairs:
+        with pytest.raises(TokenRevoked):
+            with_auth(lambda auth, pair=pair: auth.tokens.refresh(pair.refresh_token.get_secret_value()))
+    assert (
+        with_auth(lambda auth: auth.tokens.refresh(bobs.refresh_token.get_secret_value())).expires_in == 1800
+    )
+
+
+def test_when_a_session_was_refreshed_last_is_shown_where_tokens_rotate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add_user()
+    monkeypatch.setenv("CALLCOV_AUTH_ROTATE_REFRESH_TOKENS", "true")
+    pair = login()
+    (before,) = run_json("users", "sessions", EMAIL)["sessions"]
+    with_auth(lambda auth: auth.tokens.refresh(pair.refresh_token.get_secret_value()))
+    (after,) = run_json("users", "sessions", EMAIL)["sessions"]
+    assert before["refreshed_at"] is None
+    assert after["refreshed_at"] >= after["created_at"]
+
+
+def test_more_sessions_than_a_page_are_all_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    add_user()
+    for _ in range(3):
+        login()
+    monkeypatch.setattr("callcov_auth.validation.MAX_PAGE", 2)
+    assert len(run_json("users", "sessions", EMAIL)["sessions"]) == 3
+
+
+@pytest.mark.parametrize("command", ["logout", "sessions"])
+def test_there_is_nobody_of_another_name(command: str) -> None:
+    refused = run("users", command, "nobody@example.com")
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("error: There is no user with this email")

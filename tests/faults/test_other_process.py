@@ -56,6 +56,10 @@ Deed = Callable[[Pair], Awaitable[object]]
 REFUSED_AFTER: dict[str, tuple[Deed, str]] = {
     "the key is revoked": (lambda pair: pair.there.keys.revoke(pair.key_id), "key"),
     "the session is ended": (lambda pair: pair.there.tokens.logout(session_id=pair.session_id), "token"),
+    "the user is logged out everywhere": (
+        lambda pair: pair.there.tokens.logout_everywhere(pair.user_id),
+        "token",
+    ),
     "a password is set": (lambda pair: pair.there.users.set_password(pair.user_id, PASSWORD + "!"), "token"),
     "the user is disabled, as to the key": (lambda pair: pair.there.users.disable(pair.user_id), "key"),
     "the user is disabled, as to the token": (lambda pair: pair.there.users.disable(pair.user_id), "token"),

@@ -96,7 +96,7 @@ def rotate(
 
 async def every_key(auth: "Auth", owner: str | None, *, include_expired: bool) -> "list[Key]":
     """Return all keys of ``owner``, or of everybody, newest first."""
-    from callcov_auth.keys.service import MAX_PAGE
+    from callcov_auth.validation import MAX_PAGE
 
     keys: list[Key] = []
     cursor: str | None = None

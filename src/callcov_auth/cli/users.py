@@ -58,6 +58,47 @@ def set_scopes(email: Email, scopes: Scopes = None, as_json: Json = False) -> No
     print_record(record, as_json=as_json)
 
 
+@app.command(cls=Command)
+def logout(email: Email, as_json: Json = False) -> None:
+    """End every session of a user: none gives a new token. API keys go on working."""
+    record = _changed(email, lambda auth, user_id: auth.tokens.logout_everywhere(user_id))
+    print_record(record, as_json=as_json)
+
+
+@app.command("sessions", cls=Command)
+def list_sessions(email: Email, as_json: Json = False) -> None:
+    """List the sessions of a user that are alive, the newest first."""
+    records = with_auth(lambda auth: _sessions(auth, email))
+    if as_json:
+        print_json({"sessions": records})
+    else:
+        print_table(records, ["id", "created_at", "expires_at", "refreshed_at"])
+
+
+async def _sessions(auth: "Auth", email: str) -> list[dict[str, Any]]:
+    from callcov_auth.asgi.answers import rfc3339, rfc3339_or_none
+    from callcov_auth.validation import MAX_PAGE
+
+    user = await auth.users.by_email(email)
+    records: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = await auth.tokens.sessions(user.id, limit=MAX_PAGE, cursor=cursor)
+        records += [
+            {
+                "id": session.id,
+                "created_at": rfc3339(session.created_at),
+                "expires_at": rfc3339(session.expires_at),
+                # Only where refresh tokens rotate; None otherwise.
+                "refreshed_at": rfc3339_or_none(next(iter(session.superseded), None)),
+            }
+            for session in page.sessions
+        ]
+        cursor = page.cursor
+        if cursor is None:
+            return records
+
+
 def _changed(email: str, change: "Callable[[Auth, str], Awaitable[None]]") -> dict[str, Any]:
     async def work(auth: "Auth") -> "User":
         user = await auth.users.by_email(email)

@@ -16,10 +16,9 @@ from callcov_auth.keys.validator import KeyValidator
 from callcov_auth.principal import cut, grants
 from callcov_auth.settings import AuthSettings
 from callcov_auth.store.protocol import Change, Key, KeyPage, Store, User
-from callcov_auth.validation import Input, Line, Scopes, Text, validated
+from callcov_auth.validation import Input, Line, PageRequest, Scopes, Text, validated
 
 DAY = 86400
-MAX_PAGE = 200
 
 
 class KeyRequest(Input):
@@ -39,12 +38,10 @@ class RotateRequest(Input):
     grace_seconds: Annotated[int, Field(ge=0, le=30 * DAY)] = DAY
 
 
-class ListRequest(Input):
+class ListRequest(PageRequest):
     """Which page of the keys."""
 
     include_expired: bool = False
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 50
-    cursor: Annotated[str, Field(max_length=256)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,15 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionPage:
+    """A page of sessions, newest first. ``cursor`` asks for the next page; None ends the list."""
+
+    sessions: Sequence[Session]
+    total: int
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SealedKey:
     """A signing key as it is kept: its private JWK sealed. ``retires_at`` is None until that is settled."""
 
@@ -230,6 +239,13 @@ class Store(Protocol):
 
     async def session(self, session_id: str) -> Session | None: ...
 
+    async def sessions(self, subject: str, *, at: float, limit: int, cursor: str | None) -> SessionPage:
+        """List the sessions of ``subject`` that are alive at ``at``, newest first.
+
+        Raises ValidationFailed for a cursor that this method did not give.
+        """
+        ...
+
     async def advance_session(self, session_id: str, *, generation: int, superseded: Sequence[float]) -> bool:
         """Make the generation after ``generation`` the newest, and keep ``superseded`` beside it.
 
@@ -239,6 +255,10 @@ class Store(Protocol):
         ...
 
     async def revoke_session(self, session_id: str, *, at: float) -> None: ...
+
+    async def revoke_sessions(self, subject: str, *, at: float) -> None:
+        """Revoke every session of ``subject``, and tell the feed. One that was revoked keeps its time."""
+        ...
 
     async def signing_keys(self) -> Sequence[SealedKey]:
         """Return all signing keys, by ``created_at``, the newest last."""

@@ -1,4 +1,4 @@
-"""Rows of the tables ↔ the records of the store, and the cursor of a list of keys."""
+"""Rows of the tables ↔ the records of the store, and the cursor of a list."""
 
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -70,16 +70,16 @@ def sealed_values(key: SealedKey) -> dict[str, Any]:
     return {column.name: getattr(key, column.name) for column in signing_keys.columns}
 
 
-def to_cursor(key: Key) -> str:
-    return urlsafe_b64encode(f"{key.created_at!r} {key.id}".encode()).decode("ascii").rstrip("=")
+def to_cursor(last: Key | Session) -> str:
+    return urlsafe_b64encode(f"{last.created_at!r} {last.id}".encode()).decode("ascii").rstrip("=")
 
 
 def from_cursor(cursor: str) -> tuple[float, str]:
     try:
-        created_at, key_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").split(" ")
+        created_at, last_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").split(" ")
         moment = float(created_at)
     except ValueError:
-        moment, key_id = math.nan, ""
+        moment, last_id = math.nan, ""
     if not math.isfinite(moment):
         raise ValidationFailed({"cursor": "is not a cursor of this list"})
-    return moment, key_id
+    return moment, last_id

@@ -13,6 +13,7 @@ from anyio import CapacityLimiter, to_thread
 from sqlalchemy import (
     Connection,
     Row,
+    Table,
     Update,
     and_,
     bindparam,
@@ -30,7 +31,17 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from callcov_auth.errors import AuthUnavailable, Conflict, KeyLimitReached
-from callcov_auth.store.protocol import Change, Key, KeyPage, OwnedKey, SealedKey, Session, Target, User
+from callcov_auth.store.protocol import (
+    Change,
+    Key,
+    KeyPage,
+    OwnedKey,
+    SealedKey,
+    Session,
+    SessionPage,
+    Target,
+    User,
+)
 from callcov_auth.store.rows import (
     from_cursor,
     joined_scopes,
@@ -51,6 +62,7 @@ from callcov_auth.store.sqlite import create_private, sqlite_engine
 from callcov_auth.store.tables import api_keys, revocations, sessions, signing_keys, users
 
 T = TypeVar("T")
+L = TypeVar("L", Key, Session)
 
 # The most that one poll of the feed reads; past it a cache is emptied rather than picked through.
 MAX_CHANGES = 1000
@@ -184,18 +196,7 @@ class SqlStore:
         listed = api_keys.c.owner == owner if owner is not None else api_keys.c.owner.is_not(None)
         if not include_expired:
             listed = and_(listed, _working(at))
-        page = select(api_keys).where(listed)
-        if cursor is not None:
-            page = page.where(tuple_(api_keys.c.created_at, api_keys.c.id) < tuple_(*from_cursor(cursor)))
-        page = page.order_by(api_keys.c.created_at.desc(), api_keys.c.id.desc()).limit(limit + 1)
-
-        def work(connection: Connection) -> KeyPage:
-            found = [to_key(row) for row in connection.execute(page)]
-            total = connection.execute(select(func.count()).select_from(api_keys).where(listed)).scalar_one()
-            more = len(found) > limit
-            return KeyPage(found[:limit], total, to_cursor(found[limit - 1]) if more else None)
-
-        return await self._read(work)
+        return KeyPage(*await self._page(api_keys, listed, to_key, limit, cursor))
 
     async def revoke_key(self, key_id: str, *, at: float) -> None:
         def work(connection: Connection) -> None:
@@ -279,6 +280,12 @@ class SqlStore:
     async def session(self, session_id: str) -> Session | None:
         return await self._first(_SESSION_BY_ID, to_session, session_id=session_id)
 
+    async def sessions(self, subject: str, *, at: float, limit: int, cursor: str | None) -> SessionPage:
+        alive = and_(
+            sessions.c.subject == subject, sessions.c.revoked_at.is_(None), sessions.c.expires_at > at
+        )
+        return SessionPage(*await self._page(sessions, alive, to_session, limit, cursor))
+
     async def advance_session(self, session_id: str, *, generation: int, superseded: Sequence[float]) -> bool:
         newest = and_(
             sessions.c.id == session_id, sessions.c.generation == generation, sessions.c.revoked_at.is_(None)
@@ -300,6 +307,9 @@ class SqlStore:
             _tell(connection, "session", session_id, at)
 
         await self._write(work)
+
+    async def revoke_sessions(self, subject: str, *, at: float) -> None:
+        await self._write(lambda connection: _revoke_sessions_of(connection, subject, at))
 
     async def signing_keys(self) -> Sequence[SealedKey]:
         return await self._read(
@@ -337,6 +347,22 @@ class SqlStore:
         def work(connection: Connection) -> T | None:
             row = connection.execute(statement, values).first()
             return None if row is None else to(row)
+
+        return await self._read(work)
+
+    async def _page(
+        self, table: Table, listed: Any, to: Callable[[Row[Any]], L], limit: int, cursor: str | None
+    ) -> tuple[list[L], int, str | None]:
+        """Return a page of ``listed``, newest first, how many there are in all, and the cursor behind it."""
+        page = select(table).where(listed)
+        if cursor is not None:
+            page = page.where(tuple_(table.c.created_at, table.c.id) < tuple_(*from_cursor(cursor)))
+        page = page.order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit + 1)
+
+        def work(connection: Connection) -> tuple[list[L], int, str | None]:
+            found = [to(row) for row in connection.execute(page)]
+            total = connection.execute(select(func.count()).select_from(table).where(listed)).scalar_one()
+            return found[:limit], total, to_cursor(found[limit - 1]) if len(found) > limit else None
 
         return await self._read(work)
 

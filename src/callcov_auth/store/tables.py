@@ -98,7 +98,8 @@ revocations = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("target", String(8), nullable=False),
-    Column("target_id", String(64), nullable=False),
+    # As long as a subject. SQLite looks at no length, and this table is not made anew there: ids only grow.
+    Column("target_id", String(64).with_variant(String(255), "postgresql"), nullable=False),
     Column("at", Double, nullable=False, index=True),
     sqlite_autoincrement=True,
 )

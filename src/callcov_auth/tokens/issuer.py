@@ -9,15 +9,15 @@ from pydantic import SecretStr
 
 from callcov_auth.cache.feed import Feed
 from callcov_auth.errors import AuthUnavailable, InvalidCredentials, TokenExpired, TokenRevoked
-from callcov_auth.events import LoggedIn, LoggedOut, emit
+from callcov_auth.events import LoggedIn, LoggedOut, LoggedOutEverywhere, emit
 from callcov_auth.settings import AuthSettings
-from callcov_auth.store.protocol import Change, Session, Store, User
+from callcov_auth.store.protocol import Change, Session, SessionPage, Store, User
 from callcov_auth.tokens.claims import Claims
 from callcov_auth.tokens.families import GENERATION, Families, generation_of
 from callcov_auth.tokens.guards import refused
 from callcov_auth.tokens.keyring import Keyring
 from callcov_auth.tokens.verifier import ACCESS, REFRESH, TokenVerifier
-from callcov_auth.validation import Email, Input, Name, Password, Scopes, Text, validated
+from callcov_auth.validation import Email, Input, Name, PageRequest, Password, Scopes, Text, validated
 
 
 class LoginRequest(Input):
@@ -38,6 +38,12 @@ class LogoutRequest(Input):
 class IssueRequest(Input):
     subject: Name
     scopes: Scopes
+
+
+class SessionsRequest(PageRequest):
+    """Whose sessions are meant, and which page of them."""
+
+    subject: Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,26 @@ class TokenService:
                 return
         if ending is not None:
             await self._end(ending)
+
+    async def logout_everywhere(self, subject: str) -> None:
+        """End every session of ``subject``, a user's id. API keys go on working. Twice changes nothing.
+
+        Raises ValidationFailed.
+        """
+        named = validated(SessionsRequest, {"subject": subject}).subject
+        await self.store.revoke_sessions(named, at=self.clock())
+        self.feed.publish(Change("user", named))
+        emit(LoggedOutEverywhere(named))
+
+    async def sessions(self, subject: str, **fields: Any) -> SessionPage:
+        """List the sessions of ``subject`` that are alive, newest first; ``fields`` are PageRequest's.
+
+        Raises ValidationFailed.
+        """
+        request = validated(SessionsRequest, {"subject": subject, **fields})
+        return await self.store.sessions(
+            request.subject, at=self.clock(), limit=request.limit, cursor=request.cursor
+        )
 
     async def issue(self, subject: str, *, scopes: Collection[str] = ()) -> str:
         """Return an access token for ``subject``, with a session of its own. Raises ValidationFailed."""

@@ -16,8 +16,14 @@ def upgrade() -> None:
     op.add_column(
         "callcov_sessions", sa.Column("superseded", sa.Text(), nullable=False, server_default=sa.text("''"))
     )
+    if _looks_at_lengths():
+        op.alter_column("callcov_revocations", "target_id", type_=sa.String(255))
 
 
 def downgrade() -> None:
     op.drop_column("callcov_sessions", "superseded")
     op.drop_column("callcov_sessions", "generation")
+
+
+def _looks_at_lengths() -> bool:
+    return op.get_bind().dialect.name == "postgresql"
