@@ -1,5 +1,6 @@
 """``Auth``: its life, its cache, and its feed put together."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -275,6 +276,31 @@ async def test_housekeeping_outlives_a_store_that_fails_in_any_way(caplog: pytes
         with anyio.fail_after(10):
             while auth.callers.trusted_until == before:
                 await anyio.sleep(0.005)
+
+
+class SlowDisk(SqlStore):
+    """Begins to note when keys were used, and does not come back."""
+
+    writing = False
+
+    async def touch_keys(self, last_used: Mapping[str, float]) -> None:
+        self.writing = True
+        await anyio.sleep_forever()
+
+
+async def test_a_write_that_waits_for_the_disk_does_not_keep_the_feed_from_asking() -> None:
+    store = SlowDisk("sqlite://")
+    async with Auth(make_settings(revocation_interval=0.01), store=store) as auth:
+        owner = await auth.users.create("o@example.com", "SecurePassword123!")
+        await auth.authenticate(bearer(await auth.keys.create(owner.id, name="k")))
+        with anyio.fail_after(10):
+            while not store.writing:
+                await anyio.sleep(0.005)
+            before = auth.callers.trusted_until
+            while auth.callers.trusted_until == before:
+                await anyio.sleep(0.005)
+        # Closing writes it down, and waits for its grace alone.
+        store.touch_keys = super(SlowDisk, store).touch_keys  # type: ignore[method-assign]
 
 
 async def test_without_a_feed_the_store_is_asked_each_time(clock: Clock) -> None:

@@ -78,11 +78,9 @@ def beside(served: Served, crowd: Crowd) -> float:
 
 
 def see_all(served: Served) -> None:
-    """Send every good key twice, so that each is remembered."""
-    # A server that does not answer yet would have its connections used up before each key had its turn.
-    calls(served)
-    requests = cycle([get("/hello", key) for key in served.keys])
-    load(served.port, Paced(requests, GOOD_RATE, 2 * len(served.keys) / GOOD_RATE), spin=False)
+    """Send every good key once, and wait for its answer, so that each is remembered."""
+    good = Crowd((get("/hello", key) for key in served.keys), CONNECTIONS)
+    load(served.port, Paced(repeat(get("/open")), GOOD_RATE, inf), good, spin=False)
 
 
 def forged_keys() -> Iterator[str]:

@@ -72,7 +72,6 @@ def scope_of(credential: Headers) -> Scope:
         "root_path": "",
         "headers": headers,
         "state": {},
-        "extensions": {},
         "method": "GET",
         "path": "/hello",
         "raw_path": b"/hello",

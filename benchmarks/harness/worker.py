@@ -15,10 +15,13 @@ from dataclasses import asdict
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 
 from benchmarks.harness.figures import FULL, QUICK, Effort, Figure
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 EFFORTS = {effort.name: effort for effort in (FULL, QUICK)}
@@ -31,10 +34,8 @@ def figures_from(python: str, kind: str, name: str, effort: Effort) -> list[Figu
     return [Figure(**figure) for figure in json.loads(done.stdout.splitlines()[-1])]
 
 
-def measured(
-    measure: Callable[..., list[Figure] | Awaitable[list[Figure]]], *arguments: object
-) -> list[Figure]:
-    """Return the figures of a function, which may be async; then on the loop that servers use."""
+def measured(measure: Callable[..., T | Awaitable[T]], *arguments: object) -> T:
+    """Return what a function measured, which may be async; then on the loop that servers use."""
     if not inspect.iscoroutinefunction(measure):
         return measure(*arguments)  # type: ignore[return-value]
     options = {"use_uvloop": find_spec("uvloop") is not None}
@@ -42,7 +43,14 @@ def measured(
 
 
 def main(arguments: Sequence[str]) -> None:
-    kind, name, effort = arguments[0], arguments[1], EFFORTS[arguments[2]]
+    kind, name, *rest = arguments
+    if kind == "round":
+        # Here, because most workers measure something else.
+        from benchmarks.harness.apart import one_round
+
+        print(json.dumps(measured(one_round, name, *rest)))
+        return
+    effort = EFFORTS[rest[0]]
     if kind == "rows":
         figures = measured(import_module(f"benchmarks.rows.{name}").measure, effort)
     else:

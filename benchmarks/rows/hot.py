@@ -3,7 +3,8 @@
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from benchmarks.harness.contest import Entrant, Round, contest, figure, itself
+from benchmarks.harness.apart import contest_apart
+from benchmarks.harness.contest import Entrant, Round, figure, itself
 from benchmarks.harness.figures import Effort, Figure
 from benchmarks.harness.subjects import added_by_ours, described, documented, proven, tuned
 from benchmarks.peers import hand_written, ours, starlette_dict, starlette_pyjwt
@@ -20,19 +21,24 @@ async def measure(effort: Effort) -> list[Figure]:
 
 
 async def on_starlette(effort: Effort) -> list[Figure]:
-    async with AsyncExitStack() as stack:
-        entrants = await our_entrants(stack, starlette_app)
-        for module in OTHERS:
-            entrants += await proven(await module.subjects(stack))
-        rounds = await contest(entrants, effort)
+    entrants, rounds = await contest_apart(starlette_entrants, effort)
     return [*bare_ratios("Starlette", rounds, entrants), *beside_others(rounds, entrants)]
 
 
 async def on_fastapi(effort: Effort) -> list[Figure]:
-    async with AsyncExitStack() as stack:
-        entrants = await our_entrants(stack, fastapi_app)
-        rounds = await contest(entrants, effort)
+    entrants, rounds = await contest_apart(fastapi_entrants, effort)
     return bare_ratios("FastAPI", rounds, entrants)
+
+
+async def starlette_entrants(stack: AsyncExitStack) -> list[Entrant]:
+    entrants = await our_entrants(stack, starlette_app)
+    for module in OTHERS:
+        entrants += await proven(await module.subjects(stack))
+    return entrants
+
+
+async def fastapi_entrants(stack: AsyncExitStack) -> list[Entrant]:
+    return await our_entrants(stack, fastapi_app)
 
 
 async def our_entrants(stack: AsyncExitStack, build: ours.Build) -> list[Entrant]:

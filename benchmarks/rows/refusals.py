@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import count
 
-from benchmarks.harness.contest import Entrant, Round, contest, figure, itself
+from benchmarks.harness.apart import contest_apart
+from benchmarks.harness.contest import Entrant, Round, figure, itself
 from benchmarks.harness.figures import Effort, Figure
 from benchmarks.peers import ours
 from benchmarks.peers.subject import Headers, Subject
@@ -29,17 +30,19 @@ def forged() -> Callable[[], Headers]:
 
 
 async def measure(effort: Effort) -> list[Figure]:
-    async with AsyncExitStack() as stack:
-        one, other = await ours.with_key(stack), await ours.with_key(stack)
-        entrants = [
-            _refused("missing", one, without_credential),
-            _refused("malformed", one, malformed),
-            _refused("forged", one, forged()),
-            _refused("forged again", other, forged()),
-        ]
-        rounds = await contest(entrants, effort)
+    entrants, rounds = await contest_apart(refused_entrants, effort)
     refused = [_ratio(entrant.name, rounds) for entrant in entrants[:3]]
     return [itself("a forged key's refusal", rounds, "forged", "forged again"), *refused]
+
+
+async def refused_entrants(stack: AsyncExitStack) -> list[Entrant]:
+    one, other = await ours.with_key(stack), await ours.with_key(stack)
+    return [
+        _refused("missing", one, without_credential),
+        _refused("malformed", one, malformed),
+        _refused("forged", one, forged()),
+        _refused("forged again", other, forged()),
+    ]
 
 
 def _refused(name: str, subject: Subject, headers: Callable[[], Headers]) -> Entrant:

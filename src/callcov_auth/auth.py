@@ -1,7 +1,7 @@
 """Auth: builds the rooms from settings, opens and closes them, and authenticates."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -143,7 +143,9 @@ class Auth:
             self._background = anyio.create_task_group()
             await self._background.__aenter__()
             self._feed.in_background = True
-            self._background.start_soon(self._housekeeping)
+            # Apart, for a write that waits for the disk must not let the trust in the cache run out.
+            self._background.start_soon(self._repeating, self._feed.poll)
+            self._background.start_soon(self._repeating, self._tend)
             for keys in self._remote_keys:
                 self._background.start_soon(self._refreshing, keys)
         return self
@@ -261,18 +263,20 @@ class Auth:
             await keys.refresh()
             await anyio.sleep(KEYS_INTERVAL)
 
-    async def _housekeeping(self) -> None:
+    async def _repeating(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             await anyio.sleep(self.settings.revocation_interval)
             try:
-                await self._feed.poll()
-                await self._keys.relearn()
-                await self._last_use.flush()
-                await self.signing_keys.tend()
+                await work()
             except Exception:
                 # A store of somebody else's may fail in any way; the task must outlive it. The feed's trust
                 # runs out meanwhile, so that nothing stale is served.
                 logger.exception("housekeeping failed; it is tried again")
+
+    async def _tend(self) -> None:
+        await self._keys.relearn()
+        await self._last_use.flush()
+        await self.signing_keys.tend()
 
 
 def _header_bytes(authorization: str) -> bytes:

@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import repeat
 
 import pytest
@@ -38,7 +38,8 @@ def server(answer: Answer) -> Iterator[int]:
     """A server with a thread for each connection, which answers each thing that comes."""
 
     def talk(connection: socket.socket) -> None:
-        with connection:
+        # Whoever measured may be gone with an answer unread.
+        with connection, suppress(ConnectionError):
             while request := connection.recv(65536):
                 answer(connection, request)
 

@@ -167,6 +167,32 @@ def names(principal: Principal) -> dict[str, tuple[str | None, ...]]:
     return {"key": (principal.key_id,), "session": (principal.session_id,), "user": (principal.subject,)}
 
 
+def test_hits_are_put_in_order_from_half_full_on(clock: Clock) -> None:
+    cache = cache_of(8, clock)
+    for number in range(3):
+        remember(cache, b"%d" % number, caller("early"))
+    assert held(cache, b"0") == [True]
+    for number in range(3, 8):
+        remember(cache, b"%d" % number, caller("late"))
+    assert held(cache, b"1") == [True]
+    remember(cache, b"8", caller("late"))
+    remember(cache, b"9", caller("late"))
+    assert held(cache, b"0", b"1", b"2", b"3") == [False, True, False, True]
+
+
+def test_a_cache_that_was_emptied_begins_anew(clock: Clock) -> None:
+    cache = cache_of(4, clock)
+    for number in range(4):
+        remember(cache, b"%d" % number, caller(str(number)))
+    assert cache.keeps_order
+    cache.clear()
+    assert not cache.keeps_order
+    remember(cache, b"0", caller("0"))
+    remember(cache, b"1", caller("1"))
+    cache.forget(Change("user", "0"))
+    assert not cache.keeps_order
+
+
 @pytest.mark.parametrize("hashed", [False, True])
 def test_random_operations_agree_with_a_plain_model(hashed: bool) -> None:
     draw = random.Random(20260101)

@@ -49,7 +49,7 @@ class AuthMiddleware:
         self._gate = Gate(self.auth)
         # Empty before _look_inside, so that the first request takes the long way.
         self._plain_schemes: frozenset[str] = frozenset()
-        callers = self.auth.callers
+        self._callers = callers = self.auth.callers
         self._find, self._touch, self._timer = callers.find, callers.touch, callers.timer
         self._run = app
         self._looked_inside = False
@@ -59,7 +59,12 @@ class AuthMiddleware:
         # What PrincipalCache.get does stands here once more, for a call of it would be felt. All else is for
         # _admit, which decides anew.
         principal = None
-        if scope.get("scheme") in self._plain_schemes:
+        # A try that is not needed costs nothing, which looking whether a name is there does.
+        try:
+            scheme = scope["scheme"]
+        except KeyError:
+            scheme = None
+        if scheme in self._plain_schemes:
             header: Any = None
             for name, value in scope["headers"]:
                 if name == b"authorization":
@@ -73,7 +78,8 @@ class AuthMiddleware:
                 if entry is not None:
                     now = timer()
                     if now < entry.until and now < entry.epoch.trusted_until:
-                        touch(header)
+                        if self._callers.keeps_order:
+                            touch(header)
                         principal = entry.principal
         if principal is None:
             admitted = await self._admit(scope, receive, send)
@@ -81,9 +87,10 @@ class AuthMiddleware:
                 return
             principal, send = admitted
         # Where apps look for the caller: request.state, request.user, request.auth.
-        if "state" not in scope:
-            scope["state"] = {}
-        state = scope["state"]
+        try:
+            state = scope["state"]
+        except KeyError:
+            state = scope["state"] = {}
         state["principal"] = scope["user"] = principal
         state["scopes"] = principal.scopes
         scope["auth"] = principal.credentials

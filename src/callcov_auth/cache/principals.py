@@ -51,6 +51,9 @@ class PrincipalCache:
         self._epoch = Epoch(float("-inf"))
         self.version = 0
         """Grows with every forgetting; see ``put``."""
+        self.keeps_order = False
+        """Whether a hit moves its entry to the end: from half full on. Before, none is near to being dropped,
+        and which were used last will be another question when one is."""
         # The parts of ``get``, for AuthMiddleware, which has them in its own path.
         self.timer = timer
         self.find = self._entries.get
@@ -76,7 +79,8 @@ class PrincipalCache:
             return None
         now = self.timer()
         if now < entry.until and now < entry.epoch.trusted_until:
-            self.touch(name)
+            if self.keeps_order:
+                self.touch(name)
             return entry.principal
         if entry.until <= now or entry.epoch is not self._epoch:
             self._drop(name)
@@ -97,6 +101,7 @@ class PrincipalCache:
             self._index.setdefault(tag, set()).add(name)
         if len(self._entries) > self._size:
             self._drop(next(iter(self._entries)))
+        self._weigh()
 
     def forget(self, change: Change) -> None:
         """Drop every entry of one key, session or user."""
@@ -115,6 +120,7 @@ class PrincipalCache:
         self.forget_all()
         self._entries.clear()
         self._index.clear()
+        self._weigh()
 
     def _name(self, header: bytes) -> bytes:
         return hashlib.sha256(header).digest() if self._hashed else header
@@ -128,6 +134,10 @@ class PrincipalCache:
             names.discard(name)
             if not names:
                 del self._index[tag]
+        self._weigh()
+
+    def _weigh(self) -> None:
+        self.keeps_order = 2 * len(self._entries) >= self._size
 
 
 def _tags(principal: Principal) -> Iterator[tuple[Target, str]]:

@@ -1,0 +1,59 @@
+"""Rounds of a contest, each in a process of its own.
+
+The same code is up to 15 % faster in one process than in the next, by where its objects and its code came to
+lie, and many rounds of one process only tell that process's figure more sharply. So where a few per cent
+matter, every round has a process of its own, and the interval over the rounds holds that difference too.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness.contest import Entrant, Round, Times, contest
+from benchmarks.harness.figures import FULL, Effort
+
+ROOT = Path(__file__).parents[2]
+
+Entrants = Callable[[AsyncExitStack], Awaitable[list[Entrant]]]
+
+
+async def contest_apart(entrants: Entrants, effort: Effort) -> tuple[list[Entrant], list[Round]]:
+    """Return the entrants, and the rounds between them; with less than the full effort all of one process.
+
+    ``entrants`` is a function of a module, which the processes find by its name.
+    """
+    async with AsyncExitStack() as stack:
+        known = await entrants(stack)
+        if effort.name != FULL.name:
+            return known, await contest(known, effort)
+    return known, [_round_apart(entrants, effort) for _ in range(effort.rounds)]
+
+
+def _round_apart(entrants: Entrants, effort: Effort) -> Round:
+    named = [entrants.__module__, entrants.__name__, json.dumps(asdict(replace(effort, rounds=1)))]
+    command = [sys.executable, "-m", "benchmarks.harness.worker", "round", *named]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
+    return _read(json.loads(done.stdout.splitlines()[-1]))
+
+
+async def one_round(module: str, name: str, effort: str) -> dict[str, Any]:
+    """Measure the one round of this process."""
+    entrants: Entrants = getattr(import_module(module), name)
+    async with AsyncExitStack() as stack:
+        rounds = await contest(await entrants(stack), Effort(**json.loads(effort)))
+    return _written(rounds)
+
+
+def _written(rounds: Sequence[Round]) -> dict[str, Any]:
+    (only,) = rounds
+    return {name: asdict(times) for name, times in only.items()}
+
+
+def _read(written: Mapping[str, Mapping[str, float]]) -> Round:
+    return {name: Times(**times) for name, times in written.items()}
