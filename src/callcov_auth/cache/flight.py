@@ -1,7 +1,7 @@
 """Single flight: of all who ask for the same thing at the same time, one does the work."""
 
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from anyio import Event
@@ -11,9 +11,12 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Flight(Generic[T]):
-    """What one leader found: a ``result``, an ``error``, or, if it was cancelled, neither."""
+    """What one leader found: a ``result``, an ``error``, or, if it was cancelled, neither.
 
-    landed: Event = field(default_factory=Event)
+    ``landed`` is there once somebody waits for it; most flights have nobody aboard but their leader.
+    """
+
+    landed: Event | None = None
     result: T | None = None
     error: Exception | None = None
 
@@ -34,6 +37,7 @@ class SingleFlight(Generic[T]):
         one of those who wait begins anew, and the others go on waiting.
         """
         while (flight := self._flights.get(name)) is not None:
+            flight.landed = flight.landed or Event()
             await flight.landed.wait()
             if flight.error is not None:
                 # Without the traces that the callers before this one left on it.
@@ -51,5 +55,6 @@ class SingleFlight(Generic[T]):
             raise
         finally:
             del self._flights[name]
-            flight.landed.set()
+            if flight.landed is not None:
+                flight.landed.set()
         return flight.result

@@ -5,6 +5,7 @@ import hmac
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from argon2 import extract_parameters
@@ -32,6 +33,8 @@ _ARGON2 = re.compile(r"\$argon2(?:id|i|d)\$[!-~]{1,300}")
 _BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
 
 
+# A process has few peppers, and asks for their names at each lookup.
+@lru_cache(maxsize=64)
 def pepper_id(pepper: bytes) -> str:
     """Return a name for a pepper: 32 bits of a MAC under it, which tell it apart and nothing else."""
     return hmac.digest(pepper, b"pepper id", "sha256")[:4].hex()

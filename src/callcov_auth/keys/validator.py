@@ -118,9 +118,10 @@ class KeyValidator:
         """
         newest, newest_id = next(iter(digests.items()))
         mac_id = key.mac_id if key.imported or key.mac_id else digests[key.digest]
-        settled = replace(key, digest=newest, pepper_id=newest_id, mac_id=mac_id, salted_hash=None)
-        if settled == key:
+        found = (key.digest, key.pepper_id, key.mac_id, key.salted_hash)
+        if found == (newest, newest_id, mac_id, None):
             return
+        settled = replace(key, digest=newest, pepper_id=newest_id, mac_id=mac_id, salted_hash=None)
         # The key is good whether or not this can be written now, or was written by another process.
         with suppress(AuthUnavailable, Conflict):
             await self.store.move_key(settled, old=key.digest)

@@ -5,8 +5,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Table
-
 from callcov_auth.errors import ValidationFailed
 from callcov_auth.store.protocol import Key, OwnedKey, SealedKey, Session, User
 from callcov_auth.store.tables import api_keys, sessions, signing_keys, users
@@ -20,32 +18,42 @@ def joined_times(times: Sequence[float]) -> str:
     return " ".join(map(repr, times))
 
 
-def _columns(table: Table, row: Row[Any]) -> dict[str, Any]:
-    values = {column.name: row._mapping[column] for column in table.columns}
-    if "scopes" in values:
-        values["scopes"] = frozenset(values["scopes"].split())
+# The columns of a table stand in the order of its record's fields, so a row is read by position: by name it
+# would take longer than the query.
+_KEY_COLUMNS = len(api_keys.columns)
+_KEY_SCOPES = list(api_keys.columns).index(api_keys.c.scopes)
+_SUPERSEDED = list(sessions.columns).index(sessions.c.superseded)
+_USER_SCOPES = list(users.columns).index(users.c.scopes)
+
+
+def _with_scopes(row: Sequence[Any], at: int) -> list[Any]:
+    values = list(row)
+    values[at] = frozenset(values[at].split())
     return values
 
 
-def to_user(row: Row[Any]) -> User:
-    return User(**_columns(users, row))
+def to_user(row: Sequence[Any]) -> User:
+    return User(*_with_scopes(row, _USER_SCOPES))
 
 
-def to_key(row: Row[Any]) -> Key:
-    return Key(**_columns(api_keys, row))
+def to_key(row: Sequence[Any]) -> Key:
+    return Key(*_with_scopes(row[:_KEY_COLUMNS], _KEY_SCOPES))
 
 
-def to_session(row: Row[Any]) -> Session:
-    values = _columns(sessions, row)
-    return Session(**values | {"superseded": tuple(map(float, values["superseded"].split()))})
+def to_owned_key(row: Sequence[Any]) -> OwnedKey:
+    """Read a key's columns, then its owner's scopes, and when the owner was disabled."""
+    owner_scopes, owner_disabled_at = row[_KEY_COLUMNS:]
+    return OwnedKey(to_key(row), frozenset(owner_scopes.split()), owner_disabled_at is not None)
 
 
-def to_sealed_key(row: Row[Any]) -> SealedKey:
-    return SealedKey(**_columns(signing_keys, row))
+def to_session(row: Sequence[Any]) -> Session:
+    values = list(row)
+    values[_SUPERSEDED] = tuple(map(float, values[_SUPERSEDED].split()))
+    return Session(*values)
 
 
-def to_owned_key(row: Row[Any]) -> OwnedKey:
-    return OwnedKey(to_key(row), frozenset(row.owner_scopes.split()), row.owner_disabled_at is not None)
+def to_sealed_key(row: Sequence[Any]) -> SealedKey:
+    return SealedKey(*row)
 
 
 def user_values(user: User) -> dict[str, Any]:
