@@ -42,4 +42,4 @@ class Effort:
 
 
 FULL = Effort("full", rounds=25, turns=20, scale=1.0)
-QUICK = Effort("quick", rounds=15, turns=2, scale=0.02)
+QUICK = Effort("quick", rounds=8, turns=2, scale=0.02)
