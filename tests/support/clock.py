@@ -1,14 +1,5 @@
 """A clock that tests move."""
 
+from callcov_auth.testing import Clock
 
-class Clock:
-    """Unix seconds that stand still until ``advance`` is called."""
-
-    def __init__(self, now: float = 1_800_000_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
+__all__ = ["Clock"]

@@ -1,0 +1,12 @@
+"""The code blocks of a page of documentation."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def python_blocks(page: str) -> list[str]:
+    """Return the Python blocks of ``docs/PAGE``, in their order."""
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)

@@ -1,0 +1,68 @@
+"""The fixtures, as pytest gives them to a user's own tests: those of docs/testing.md."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.markdown import python_blocks
+
+BLOCKS = python_blocks("testing.md")
+
+
+def run_pytest(folder: Path, text: str, *arguments: str) -> str:
+    (folder / "test_users_own.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", *arguments]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return ran.stdout + ran.stderr
+
+
+def passed(shown: str) -> int:
+    found = re.search(r"^(\d+) passed in", shown, re.M)
+    assert found, shown
+    return int(found[1])
+
+
+@pytest.mark.parametrize(("number", "tests"), [(0, 3), (1, 1), (2, 1), (3, 2)])
+def test_what_the_page_shows_passes(tmp_path: Path, number: int, tests: int) -> None:
+    assert passed(run_pytest(tmp_path, BLOCKS[number])) == tests
+
+
+def test_each_block_of_the_page_is_tried() -> None:
+    assert len(BLOCKS) == 4
+
+
+def test_a_caller_is_there_until_the_test_ends(tmp_path: Path) -> None:
+    more = """
+def test_a_stranger_after_all(api_client):
+    assert api_client(app).get("/calls").status_code == 401
+"""
+    assert passed(run_pytest(tmp_path, BLOCKS[0] + more)) == 4
+
+
+def test_a_fixture_of_the_users_own_goes_before_ours(tmp_path: Path) -> None:
+    text = """
+import pytest
+
+@pytest.fixture
+def auth():
+    return "mine"
+
+def test_auth(auth):
+    assert auth == "mine"
+"""
+    assert passed(run_pytest(tmp_path, text)) == 1
+
+
+def test_a_run_that_uses_none_of_it_loads_none_of_it(tmp_path: Path) -> None:
+    text = """
+import sys
+
+def test_modules():
+    heavy = ("starlette", "sqlalchemy", "cryptography", "pydantic", "jwt", "httpx2")
+    assert [name for name in heavy if name in sys.modules] == []
+    assert "callcov_auth.testing.plugin" in sys.modules
+"""
+    assert passed(run_pytest(tmp_path, text, "-p", "no:hypothesispytest")) == 1
