@@ -1,5 +1,6 @@
 """The names that other programs import. A change here breaks them."""
 
+import importlib
 import inspect
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute, Route
 
 import callcov_auth
+import callcov_auth.testing
 from callcov_auth import (
     ANONYMOUS,
     Auth,
@@ -115,7 +117,32 @@ PRINCIPAL_NAMES = {
 }
 
 # What a program that only imports the package does not pay for.
-HEAVY = ("sqlalchemy", "alembic", "uvicorn", "fastapi", "argon2", "cryptography")
+HEAVY = (
+    "sqlalchemy",
+    "alembic",
+    "uvicorn",
+    "fastapi",
+    "starlette",
+    "argon2",
+    "bcrypt",
+    "cryptography",
+    "jwt",
+    "pydantic",
+    "pydantic_settings",
+    "anyio",
+    "httpx2",
+    "httpx",
+    "pytest",
+    "typer",
+)
+# What each name loads none of when it is first used.
+UNUSED = {
+    "Principal": HEAVY,
+    "AuthError": HEAVY,
+    "AuthSettings": ("sqlalchemy", "alembic", "uvicorn", "fastapi", "argon2", "cryptography", "jwt"),
+    "requires": ("sqlalchemy", "alembic", "uvicorn", "fastapi", "argon2", "cryptography", "jwt"),
+    "AuthMiddleware": ("sqlalchemy", "alembic", "uvicorn", "fastapi", "httpx2", "httpx"),
+}
 
 
 def shape(function: Callable[..., object]) -> str:
@@ -220,7 +247,51 @@ def test_openapi_shows_each_path_once_as_it_is_written(closed_auth: Auth) -> Non
     assert shown == ROUTES
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    program = f"import sys, callcov_auth; print([name for name in {HEAVY!r} if name in sys.modules])"
+def loaded_by(statement: str, names: Iterable[str]) -> str:
+    program = f"import sys; {statement}; print([name for name in {tuple(names)!r} if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "[]"
+    return ran.stdout.strip()
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert loaded_by("import callcov_auth", HEAVY) == "[]"
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_a_name_loads_no_more_than_it_needs(name: str) -> None:
+    assert loaded_by(f"from callcov_auth import {name}", UNUSED[name]) == "[]"
+
+
+def test_what_is_looked_for_is_there_to_be_loaded() -> None:
+    assert loaded_by(f"import {', '.join(HEAVY)}", HEAVY) == str(list(HEAVY))
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("callcov_auth.client", {"ApiKeyAuth", "InsecureOrigin", "LoginFailed", "RequestsAuth", "TokenAuth"}),
+        (
+            "callcov_auth.testing",
+            {
+                "Clock",
+                "auth_settings",
+                "fake_auth",
+                "key_principal",
+                "mint_key",
+                "mint_token",
+                "token_principal",
+            },
+        ),
+    ],
+)
+def test_the_other_doors_name_exactly_these(module: str, names: set[str]) -> None:
+    found = importlib.import_module(module)
+    assert set(found.__all__) == names
+    for name in names:
+        assert getattr(found, name) is not None
+    with pytest.raises(AttributeError):
+        _ = found.nothing
+
+
+def test_dir_of_testing_is_its_names() -> None:
+    assert dir(callcov_auth.testing) == sorted(callcov_auth.testing.__all__)
