@@ -11,8 +11,13 @@ from callcov_auth import Auth
 from tests.support.clock import Clock
 from tests.support.settings import make_settings
 
-# The scan of all that the run shows, for every secret that it makes; real servers of Redis.
-pytest_plugins = ["tests.support.leak_watch", "tests.support.redis_server"]
+# The scan of all that the run shows, for every secret that it makes; real servers of Redis and PostgreSQL.
+pytest_plugins = [
+    "tests.support.leak_watch",
+    "tests.support.redis_server",
+    "tests.support.postgres_server",
+    "tests.support.databases",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -116,6 +116,22 @@ class FeedRestored(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StoreLost(Event):
+    """The store fails call after call: ``lane`` (``reads`` or ``writes``) is refused, but for probes."""
+
+    name = "store_lost"
+    level = logging.WARNING
+    lane: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRestored(Event):
+    name = "store_restored"
+    lane: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeysFetched(Event):
     """A trusted issuer's key set came; ``refused`` tells of each key that cannot be used, and why."""
 

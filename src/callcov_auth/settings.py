@@ -34,6 +34,9 @@ ENV_PREFIX = "CALLCOV_AUTH_"
 # Where the package's own tests find published vectors: no setting, and no typing error either.
 NO_SETTINGS = frozenset({"vectors"})
 
+# libpq knows both.
+POSTGRES_SCHEMES = ("postgresql", "postgres")
+
 Environment = Literal["live", "test"]
 CredentialKind = Literal["api_key", "token"]
 SigningAlgorithm = Literal[
@@ -144,9 +147,14 @@ def _prefix(prefix: str) -> str:
 
 def _database_url(url: SecretStr) -> SecretStr:
     scheme, separator, rest = url.get_secret_value().partition("://")
+    database = scheme.partition("+")[0] if separator else None
     # 'sqlite://FILE', with two slashes, would name a host.
-    if scheme.partition("+")[0] != "sqlite" or not separator or (rest and not rest.startswith(("/", "?"))):
-        raise ValueError("it names no database known here; write sqlite:///FILE, or sqlite:// for memory")
+    is_sqlite = database == "sqlite" and (not rest or rest.startswith(("/", "?")))
+    if not is_sqlite and database not in POSTGRES_SCHEMES:
+        raise ValueError(
+            "it names no database known here; write postgresql://USER:PASSWORD@HOST/DATABASE, "
+            "sqlite:///FILE, or sqlite:// for memory"
+        )
     return url
 
 

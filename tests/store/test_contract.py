@@ -1,20 +1,29 @@
-"""Every promise of the store, kept by SQLite in a file and in memory, under asyncio and trio."""
+"""Every promise of the store, kept by SQLite in a file and in memory and by PostgreSQL, on both loops."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from callcov_auth.store.protocol import Store
 from callcov_auth.store.sql import SqlStore
 from tests.store.contract import PROMISES, Promise
+from tests.support.databases import Database
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["file", "memory"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    opened = SqlStore("sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'auth.db'}")
+@pytest.fixture(params=["file", "memory", "postgres"])
+def url(request: pytest.FixtureRequest) -> str:
+    if request.param == "memory":
+        return "sqlite://"
+    name = {"file": "sqlite_database", "postgres": "postgres_database"}[request.param]
+    found: Database = request.getfixturevalue(name)
+    return found.url
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    opened = SqlStore(url)
     await opened.open()
     yield opened
     await opened.aclose()

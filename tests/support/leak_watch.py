@@ -169,8 +169,7 @@ def _after(owner: Any, name: str, look: Callable[..., object]) -> None:
 
 
 def _file_of(store: SqlStore) -> set[Path]:
-    database = store._engine.url.database
-    return set() if database in (None, "", ":memory:") else {Path(database).absolute()}
+    return set() if store.file is None else {Path(store.file).absolute()}
 
 
 def _pages(path: Path, start: int, size: int) -> Iterator[bytes]:

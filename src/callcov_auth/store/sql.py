@@ -1,16 +1,17 @@
 """The store over SQLAlchemy Core: one call, one transaction, one hop to a worker thread.
 
-Reads run in autocommit, writes in one transaction that takes the write lock as it begins. SQLite gives
-each of the two a lane of its own, so that no lookup waits for a write to reach the disk.
+Reads run in autocommit, writes in one transaction. SQLite's takes the one write lock as it begins; where
+PostgreSQL would let two pass that must not, the first of them locks a row (FOR UPDATE, which SQLite leaves
+out) or holds a named lock.
 """
 
-import sqlite3
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
-from anyio import CapacityLimiter, to_thread
 from sqlalchemy import (
+    Column,
     Connection,
     Row,
     Table,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     or_,
@@ -26,11 +28,11 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.pool import StaticPool
 
-from callcov_auth.errors import AuthUnavailable, Conflict, KeyLimitReached
+from callcov_auth.errors import Conflict, KeyLimitReached
+from callcov_auth.settings import SettingsError
+from callcov_auth.store.database import FEED, MIGRATION, SIGNING_KEYS, Database, hold
+from callcov_auth.store.lanes import Lanes
 from callcov_auth.store.protocol import (
     Change,
     Key,
@@ -58,7 +60,7 @@ from callcov_auth.store.rows import (
     user_values,
 )
 from callcov_auth.store.schema import bring_up_to_date
-from callcov_auth.store.sqlite import create_private, sqlite_engine
+from callcov_auth.store.sqlite import sqlite_database
 from callcov_auth.store.tables import api_keys, revocations, sessions, signing_keys, users
 
 T = TypeVar("T")
@@ -68,6 +70,8 @@ L = TypeVar("L", Key, Session)
 MAX_CHANGES = 1000
 # How long a change is told, in seconds: far beyond the longest life of a cached principal (cache_ttl).
 CHANGES_KEPT = 86400
+# How long a start may take to bring a large database up to date, or wait for another that does, in seconds.
+MIGRATION_TIMEOUT = 600.0
 
 # Built once: making a statement costs more than sending it.
 _OWNED_KEYS = select(
@@ -89,37 +93,46 @@ _NEWEST_SIGNING_KEY = (
 _NEWEST_CHANGE = select(func.coalesce(func.max(revocations.c.id), 0))
 _CHANGES = (
     select(revocations.c.id, revocations.c.target, revocations.c.target_id)
-    .where(revocations.c.id > bindparam("cursor"))
+    # With the one at the cursor, which says that this is still the database that the cursor is of.
+    .where(revocations.c.id >= bindparam("cursor"))
     .order_by(revocations.c.id)
-    .limit(MAX_CHANGES + 1)
+    .limit(MAX_CHANGES + 2)
 )
 
 
 class SqlStore:
-    """Users, keys, sessions and revocations in SQLite. ``url`` is SQLAlchemy's, ``sqlite://`` is memory."""
+    """Users, keys, sessions and revocations in SQLite or PostgreSQL.
+
+    ``url`` begins with ``sqlite:`` or ``postgresql:``; ``sqlite://`` is memory. Raises SettingsError for
+    one that names neither.
+    """
 
     def __init__(self, url: str, *, auto_migrate: bool = True) -> None:
-        self._engine = sqlite_engine(make_url(url).set(drivername="sqlite"))
+        self._database = _database(url)
         # Where a server tells of no shutdown, nobody calls aclose.
-        weakref.finalize(self, self._engine.dispose)
+        weakref.finalize(self, self._database.dispose)
         self._auto_migrate = auto_migrate
-        self._read_lane = CapacityLimiter(1)
-        # A database in memory has one connection, so reads and writes take turns.
-        in_memory = isinstance(self._engine.pool, StaticPool)
-        self._write_lane = self._read_lane if in_memory else CapacityLimiter(1)
+        self._lanes = Lanes(self._database)
 
     def __repr__(self) -> str:
         return "SqlStore()"
 
+    @property
+    def file(self) -> str | None:
+        """The database's file; None where it is in memory or on a server."""
+        return self._database.file
+
     async def open(self) -> None:
         def work(connection: Connection) -> None:
+            # Of many processes that start at once, one migrates and the others wait for it.
+            hold(connection, MIGRATION)
             bring_up_to_date(connection, migrate=self._auto_migrate)
 
-        await to_thread.run_sync(create_private, self._engine.url.database, limiter=self._write_lane)
-        await self._write(work)
+        await self._lanes.aside(self._database.prepare)
+        await self._write(work, seconds=MIGRATION_TIMEOUT)
 
     async def aclose(self) -> None:
-        await to_thread.run_sync(self._engine.dispose, limiter=self._write_lane)
+        await self._lanes.aside(self._database.dispose)
 
     async def add_user(self, user: User) -> None:
         await self._write(lambda connection: connection.execute(insert(users), [user_values(user)]))
@@ -213,7 +226,7 @@ class SqlStore:
         def work(connection: Connection) -> None:
             # In this transaction: a key that was revoked a moment ago must not come back as its successor.
             alive = select(api_keys.c.id).where(api_keys.c.id == key_id, _working(new.created_at))
-            if connection.execute(alive).first() is None:
+            if connection.execute(alive.with_for_update()).first() is None:
                 raise Conflict("The API key works no more, so it cannot be rotated", reason="key_ended")
             _insert_key(connection, new, max_active)
             earlier = or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > ends_at)
@@ -233,7 +246,8 @@ class SqlStore:
             .where(api_keys.c.id == bindparam("key_id"), later)
             .values(last_used_at=bindparam("used_at"))
         )
-        rows = [{"key_id": key_id, "used_at": used_at} for key_id, used_at in last_used.items()]
+        # In one order for all, so that two processes never wait for each other.
+        rows = [{"key_id": key_id, "used_at": used_at} for key_id, used_at in sorted(last_used.items())]
         await self._write(lambda connection: connection.execute(statement, rows))
 
     async def move_key(self, key: Key, *, old: bytes) -> None:
@@ -246,10 +260,11 @@ class SqlStore:
         await self._write(lambda connection: connection.execute(statement))
 
     async def has_foreign_keys(self, mac_ids: Collection[str]) -> bool:
-        # A MAC without a name is of a time before there were names, and of the pepper in force.
-        foreign = or_(api_keys.c.imported, api_keys.c.mac_id.not_in(list(mac_ids)))
-        statement = select(api_keys.c.id).where(foreign).limit(1)
-        return await self._read(lambda connection: connection.execute(statement).first() is not None)
+        # By the indexes, however many keys there are: those that are in none of the gaps are known. A MAC
+        # without a name is of a time before there were names, and of the pepper in force.
+        foreign = [api_keys.c.imported, *_gaps(api_keys.c.mac_id, sorted(mac_ids))]
+        statement = select(or_(*(exists().where(part) for part in foreign)))
+        return await self._read(lambda connection: bool(connection.execute(statement).scalar_one()))
 
     async def has_imported_keys(self) -> bool:
         # By the index: it is asked again and again.
@@ -318,6 +333,7 @@ class SqlStore:
 
     async def add_signing_key(self, key: SealedKey, *, retiring: float, only_if_newest: str | None) -> bool:
         def work(connection: Connection) -> bool:
+            hold(connection, SIGNING_KEYS)
             if connection.execute(_NEWEST_SIGNING_KEY).scalar() != only_if_newest:
                 return False
             retired = signing_keys.c.retires_at <= key.created_at
@@ -337,6 +353,12 @@ class SqlStore:
             if cursor is None:
                 return connection.execute(_NEWEST_CHANGE).scalar_one(), []
             rows = connection.execute(_CHANGES, {"cursor": cursor}).all()
+            is_known = bool(rows) and rows[0].id == cursor
+            rows = rows[1:] if is_known else rows
+            if not rows and not is_known:
+                newest = connection.execute(_NEWEST_CHANGE).scalar_one()
+                # A database that was set back, as by a backup or a fail-over, is another one.
+                return newest, None if newest < cursor else []
             if len(rows) > MAX_CHANGES:
                 return connection.execute(_NEWEST_CHANGE).scalar_one(), None
             return (rows[-1].id if rows else cursor), [Change(row.target, row.target_id) for row in rows]
@@ -367,33 +389,27 @@ class SqlStore:
         return await self._read(work)
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
-        def hop() -> T:
-            # SQLite opens no transaction for a SELECT by itself: each one sees the newest commit.
-            with self._engine.connect() as connection:
-                return work(connection)
+        return await self._lanes.read(work)
 
-        return await to_thread.run_sync(_guarded, hop, limiter=self._read_lane)
-
-    async def _write(self, work: Callable[[Connection], T]) -> T:
-        def hop() -> T:
-            with self._engine.begin() as connection:
-                # Taken now, for a transaction that reads first cannot take it later without failing.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                return work(connection)
-
-        return await to_thread.run_sync(_guarded, hop, limiter=self._write_lane)
+    async def _write(self, work: Callable[[Connection], T], *, seconds: float | None = None) -> T:
+        return await self._lanes.write(work, seconds=seconds)
 
 
-def _guarded(hop: Callable[[], T]) -> T:
-    """Turn the database's errors into refusals; their texts may hold values, so they are dropped."""
+def _database(url: str) -> Database:
+    if url.startswith("sqlite"):
+        return sqlite_database(url)
     try:
-        return hop()
-    except IntegrityError:
-        refusal: Conflict | AuthUnavailable = Conflict(reason="integrity_error")
-    except (SQLAlchemyError, sqlite3.Error) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        refusal = AuthUnavailable(reason=f"store_{type(cause).__name__}")
-    raise refusal
+        # Here, because psycopg is an extra.
+        from callcov_auth.store.postgres import postgres_database
+    except ImportError as error:
+        raise SettingsError(f"CALLCOV_AUTH_DATABASE_URL: {error}") from None
+    return postgres_database(url)
+
+
+def _gaps(column: Column[Any], values: Sequence[str]) -> list[Any]:
+    """Return conditions that hold for whatever is none of ``values``, which are sorted."""
+    between = [and_(column > low, column < high) for low, high in pairwise(values)]
+    return [column < values[0], *between, column > values[-1]] if values else [column.is_not(None)]
 
 
 def _working(at: float) -> Any:
@@ -412,6 +428,9 @@ def _pairs(connection: Connection, statement: Any) -> dict[Any, Any]:
 
 
 def _insert_key(connection: Connection, key: Key, max_active: int) -> None:
+    # One at a time for each owner, or two would count the same keys. (NO KEY: others may refer to the row.)
+    owner = select(users.c.id).where(users.c.id == key.owner)
+    connection.execute(owner.with_for_update(key_share=True))
     if _working_keys(connection, [key.owner], key.created_at).get(key.owner, 0) >= max_active:
         raise KeyLimitReached()
     connection.execute(insert(api_keys), [key_values(key)])
@@ -421,7 +440,9 @@ def _has_password(connection: Connection, user_id: str, password_hash: str) -> b
     unchanged = and_(
         users.c.id == user_id, users.c.password_hash == password_hash, users.c.disabled_at.is_(None)
     )
-    return connection.execute(select(users.c.id).where(unchanged)).first() is not None
+    # Shared, so that it stays unchanged until the session is there for a change to end.
+    found = connection.execute(select(users.c.id).where(unchanged).with_for_update(read=True))
+    return found.first() is not None
 
 
 def _update_user(connection: Connection, user_id: str, **values: Any) -> bool:
@@ -435,6 +456,8 @@ def _revoke_sessions_of(connection: Connection, user_id: str, at: float) -> bool
 
 
 def _tell(connection: Connection, target: Target, target_id: str, at: float) -> bool:
+    # Until the commit: were ids committed out of order, a reader's cursor would pass over the later one.
+    hold(connection, FEED)
     connection.execute(delete(revocations).where(revocations.c.at < at - CHANGES_KEPT))
     connection.execute(insert(revocations), [{"target": target, "target_id": target_id, "at": at}])
     return True

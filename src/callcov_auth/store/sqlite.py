@@ -1,32 +1,53 @@
-"""What is SQLite's own: the file, the connection's pragmas, and its way into WAL."""
+"""What is SQLite's own: the file, the connection's pragmas, its way into WAL, and its one write lock."""
 
 import os
 import sqlite3
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import make_url
 from sqlalchemy.pool import StaticPool
+
+from callcov_auth.store.database import Database, never
 
 # How long a write waits for another process to give the lock back, in milliseconds.
 BUSY_TIMEOUT_MS = 5000
 
 
-def sqlite_engine(url: URL) -> Engine:
+def sqlite_database(url: str) -> Database:
+    """``url`` is SQLAlchemy's; ``sqlite://`` is memory."""
+    parsed = make_url(url).set(drivername="sqlite")
+    in_memory = parsed.database in (None, "", ":memory:")
     options: dict[str, Any] = {"hide_parameters": True, "connect_args": {"check_same_thread": False}}
-    if url.database in (None, "", ":memory:"):
-        options["poolclass"] = StaticPool
-    else:
-        # One connection for each lane; a third caller cannot come.
-        options |= {"pool_size": 2, "max_overflow": 0}
-    engine = create_engine(url, **options)
-    event.listen(engine, "connect", _prepare_sqlite)
-    return engine
+    # One connection for each lane; a third caller cannot come.
+    options |= {"poolclass": StaticPool} if in_memory else {"pool_size": 2, "max_overflow": 0}
+    engine = create_engine(parsed, **options)
+    event.listen(engine, "connect", _prepare_connection)
+    return Database(
+        # It opens no transaction for a SELECT by itself: each one sees the newest commit.
+        reading=engine,
+        writing=engine,
+        readers=1,
+        writers=1,
+        takes_turns=in_memory,
+        begin=_begin,
+        prepare=partial(_create_private, parsed.database),
+        errors=(sqlite3.Error,),
+        is_stale=never,
+        is_collision=never,
+        file=None if in_memory else parsed.database,
+    )
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _begin(connection: Connection, _seconds: float | None) -> None:
+    # Taken now, for a transaction that reads first cannot take it later without failing.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _prepare_connection(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     _switch_to_wal(cursor)
@@ -49,7 +70,7 @@ def _switch_to_wal(cursor: Any) -> None:
             time.sleep(0.01)
 
 
-def create_private(name: str | None) -> None:
+def _create_private(name: str | None) -> None:
     """Make a new database file readable for its owner alone, since it holds password hashes."""
     if not name or name.startswith((":", "file:")):
         return

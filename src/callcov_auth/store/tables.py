@@ -1,6 +1,7 @@
 """The tables. Times are Unix seconds; scopes are space-separated (RFC 6749 §3.3)."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -58,6 +59,9 @@ api_keys = Table(
     Column("salted_hash", Text),
     Index(None, "owner", "created_at", "id"),
     Index(None, "origin", unique=True),
+    # By these two it is seen at a start, without a scan, whether every key carries a MAC of ours.
+    Index(None, "mac_id"),
+    Index(None, "imported", sqlite_where=text("imported = 1"), postgresql_where=text("imported")),
     # Of the few keys alone that are looked for by what they start with.
     Index(
         None,
@@ -96,7 +100,7 @@ signing_keys = Table(
 revocations = Table(
     "callcov_revocations",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("target", String(8), nullable=False),
     # As long as a subject. SQLite looks at no length, and this table is not made anew there: ids only grow.
     Column("target_id", String(64).with_variant(String(255), "postgresql"), nullable=False),

@@ -1,0 +1,58 @@
+"""What differs between the databases, as one record that each of them fills in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, select
+
+# Names of the locks that are held until a transaction ends, within callcov-auth (pg_advisory_xact_lock).
+Lock = int
+MIGRATION: Lock = 1
+FEED: Lock = 2
+SIGNING_KEYS: Lock = 3
+
+# Told apart from other programs' advisory locks in the same database: "call" in ASCII.
+_CLASS = 0x63616C6C
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database, and how it wants to be used."""
+
+    reading: Engine
+    """In autocommit: each statement is a transaction of its own, and one round trip."""
+    writing: Engine
+    readers: int
+    """How many pieces of work may read at once; each has a connection that is open or can be opened."""
+    writers: int
+    takes_turns: bool
+    """Whether there is but one connection, for reads and writes."""
+    begin: Callable[[Connection, float | None], None]
+    """Begins a write, which may take so many seconds; None for the usual bound."""
+    prepare: Callable[[], None]
+    """What must be there before the first connection."""
+    errors: tuple[type[Exception], ...]
+    """The driver's errors, for those that SQLAlchemy lets through."""
+    is_stale: Callable[[Exception], bool]
+    """Whether a read failed for a connection that had ended before; another one may serve."""
+    is_collision: Callable[[Exception], bool]
+    """Whether a write was undone for the sake of another; the same again may succeed."""
+    file: str | None = None
+
+    def dispose(self) -> None:
+        self.reading.dispose()
+        self.writing.dispose()
+
+
+def hold(connection: Connection, lock: Lock) -> None:
+    """Let one transaction at a time pass, over all processes, until it has ended.
+
+    SQLite has done so already, with the one write lock that it takes at the beginning.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_CLASS, lock)))
+
+
+def never(_: Any) -> bool:
+    return False

@@ -1,0 +1,121 @@
+"""How a piece of work gets to the database: one hop to a worker thread, one connection, one transaction.
+
+Reads and writes have lanes of their own, so that no lookup waits for a write to reach the disk. Each wait
+on the way has a bound: for a lane, for the database, and for nothing at all while it is known to be dead.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from anyio import CapacityLimiter, move_on_after, to_thread
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+
+from callcov_auth.errors import AuthError, AuthUnavailable, Conflict
+from callcov_auth.store.breaker import Breaker
+from callcov_auth.store.database import Database
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+# How long a call waits until it is its turn, in seconds.
+LANE_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    limiter: CapacityLimiter
+    breaker: Breaker
+
+
+class Lanes:
+    """The ways to one database. ``timer`` is monotonic, in seconds."""
+
+    def __init__(self, database: Database, *, timer: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._errors: tuple[type[Exception], ...] = (SQLAlchemyError, *database.errors)
+        self._reads = _Lane(CapacityLimiter(database.readers), Breaker("reads", timer=timer))
+        writers = self._reads.limiter if database.takes_turns else CapacityLimiter(database.writers)
+        self._writes = _Lane(writers, Breaker("writes", timer=timer))
+
+    async def read(self, work: Work[T]) -> T:
+        """Run ``work`` in autocommit. Raises AuthUnavailable, and what ``work`` raises."""
+        return await self._run(self._reads, partial(self._reading, work))
+
+    async def write(self, work: Work[T], *, seconds: float | None = None) -> T:
+        """Run ``work`` in a transaction, which may take ``seconds``. Raises Conflict, AuthUnavailable."""
+        return await self._run(self._writes, partial(self._writing, work, seconds))
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Run what needs no connection where a write would run."""
+        return await to_thread.run_sync(work, limiter=self._writes.limiter)
+
+    async def _run(self, lane: _Lane, hop: Callable[[], T]) -> T:
+        lane.breaker.refuse()
+        # Work that has begun is not given up: it has bounds of its own.
+        with move_on_after(LANE_TIMEOUT):
+            return await to_thread.run_sync(self._guarded, lane.breaker, hop, limiter=lane.limiter)
+        raise AuthUnavailable(reason="store_busy")
+
+    def _reading(self, work: Work[T]) -> T:
+        try:
+            return self._read_once(work)
+        except SQLAlchemyError as error:
+            if not self._database.is_stale(error):
+                raise
+        # The others of the pool were dropped with it, so this one is new.
+        return self._read_once(work)
+
+    def _read_once(self, work: Work[T]) -> T:
+        with self._database.reading.connect() as connection:
+            return work(connection)
+
+    def _writing(self, work: Work[T], seconds: float | None) -> T:
+        try:
+            return self._write_once(work, seconds)
+        except SQLAlchemyError as error:
+            if not self._database.is_collision(error):
+                raise
+        return self._write_once(work, seconds)
+
+    def _write_once(self, work: Work[T], seconds: float | None) -> T:
+        with self._database.writing.begin() as connection:
+            self._database.begin(connection, seconds)
+            return work(connection)
+
+    def _guarded(self, breaker: Breaker, hop: Callable[[], T]) -> T:
+        """Turn the database's errors into refusals; their texts may hold values, so they are dropped."""
+        breaker.enter()
+        refusal: AuthError
+        is_outage = False
+        try:
+            result = hop()
+        except IntegrityError:
+            refusal = Conflict(reason="integrity_error")
+        except self._errors as error:
+            refusal = AuthUnavailable(reason=f"store_{_name(error)}")
+            is_outage = _is_outage(error)
+        except AuthError as said_no:
+            refusal = said_no
+        else:
+            breaker.succeeded()
+            return result
+        if is_outage:
+            breaker.failed(refusal.reason)
+        else:
+            breaker.succeeded()
+        raise refusal
+
+
+def _name(error: Exception) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return type(cause).__name__
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether the database may be gone; it answers all else, and at once."""
+    wrapped = isinstance(error, OperationalError | InterfaceError)
+    return wrapped or not isinstance(error, DBAPIError)

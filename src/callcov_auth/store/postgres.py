@@ -1,0 +1,181 @@
+"""What is PostgreSQL's own: connections that never wait for ever, and transactions with a bound.
+
+Nothing here outlives a transaction on the server's side, so that pgbouncer may stand between in its
+transaction mode: no prepared statements, no settings of a session, no locks of a session.
+"""
+
+import re
+from collections.abc import Generator
+from time import monotonic
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy.exc import DBAPIError
+
+from callcov_auth.settings import SettingsError
+from callcov_auth.store.database import Database
+
+try:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+except ImportError as error:
+    raise ImportError(
+        "PostgreSQL is reached through psycopg: pip install 'callcov-auth[postgres]'"
+    ) from error
+
+T = TypeVar("T")
+
+# How many connections a process holds at most, for reads and for writes.
+READERS = 4
+WRITERS = 2
+# In seconds. The first is the least that libpq knows, and holds for each host that the address names.
+CONNECT_TIMEOUT = 2
+# How long a server may say nothing while it is asked something: no server, or one that is far too slow.
+READ_TIMEOUT = 3.0
+# How long a write and its locks may take there. The server ends it itself, so it is known to be undone.
+STATEMENT_TIMEOUT = 4.0
+LOCK_TIMEOUT = 3.0
+# By how much the server is given the first word.
+_MARGIN = 1.0
+# After so long a connection is made anew, so that names and balancers are asked again.
+_RECYCLE = 1800
+
+_ALWAYS = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    "application_name": "callcov-auth",
+    # A server that is gone is found out while nobody asks it anything.
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+# Deadlock, and what a stricter isolation would call one (PostgreSQL, appendix A).
+_COLLISIONS = ("40P01", "40001")
+_SCHEME = re.compile(r"^postgres(?:ql)?(?:\+(\w+))?://")
+
+
+def postgres_database(url: str) -> Database:
+    """``url`` is libpq's, with all that it can say (PostgreSQL, §34.1.1.2). Raises SettingsError."""
+    options = _ALWAYS | _options(url)
+    return Database(
+        reading=_engine(options, READERS, isolation_level="AUTOCOMMIT", pool_reset_on_return=None),
+        # Asked first whether it is alive, for a write cannot be tried again.
+        writing=_engine(options, WRITERS, pool_pre_ping=True),
+        readers=READERS,
+        writers=WRITERS,
+        takes_turns=False,
+        begin=_begin,
+        prepare=_nothing,
+        errors=(psycopg.Error,),
+        is_stale=_is_stale,
+        is_collision=_is_collision,
+    )
+
+
+class ServerSilent(psycopg.OperationalError):
+    """The server said nothing for too long."""
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection that is given up where the server says nothing for ``patience`` seconds.
+
+    The server's own time-outs cannot do that: they do not help where the server or the way to it is gone.
+    """
+
+    patience = READ_TIMEOUT
+
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().wait(_within(gen, self.patience), *args, **kwargs)
+        except ServerSilent:
+            # What it would say later is the answer to a question that nobody asks any more.
+            self.close()
+            raise
+
+
+def _within(waiting: Generator[Any, Any, T], patience: float) -> Generator[Any, Any, T]:
+    """Pass on what psycopg waits for. It wakes up ten times in a second, where nothing came (READY_NONE)."""
+    deadline = monotonic() + patience
+    try:
+        wanted = next(waiting)
+        while True:
+            ready = yield wanted
+            if ready:
+                deadline = monotonic() + patience
+            elif monotonic() >= deadline:
+                raise ServerSilent("the server says nothing")
+            wanted = waiting.send(ready)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+def _options(url: str) -> dict[str, Any]:
+    scheme = _SCHEME.match(url)
+    rest = url[scheme.end() :] if scheme else url
+    if scheme and scheme[1] == "asyncpg":
+        # The one option that both have under different names.
+        rest = re.sub(r"([?&])ssl=", r"\1sslmode=", rest)
+    try:
+        return conninfo_to_dict(f"postgresql://{rest}")
+    except psycopg.Error:
+        # Outside the handler, for the driver's text may hold the password.
+        pass
+    raise SettingsError(
+        "CALLCOV_AUTH_DATABASE_URL: it cannot be read; write postgresql://USER:PASSWORD@HOST:5432/DATABASE, "
+        "with %-signs for what is special in a password"
+    )
+
+
+def _engine(options: dict[str, Any], size: int, **more: Any) -> Engine:
+    engine = create_engine(
+        "postgresql+psycopg://",
+        hide_parameters=True,
+        # The latest used is the first used again, so that the others end where they are not needed.
+        pool_use_lifo=True,
+        pool_size=size,
+        max_overflow=0,
+        pool_recycle=_RECYCLE,
+        use_native_hstore=False,
+        **more,
+    )
+
+    def connect(_dialect: Any, _record: Any, _args: Any, ours: dict[str, Any]) -> Any:
+        return _Connection.connect(**options, **ours, prepare_threshold=None)
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "checkin", _be_impatient_again)
+    return engine
+
+
+def _begin(connection: Connection, seconds: float | None) -> None:
+    statement_timeout = seconds or STATEMENT_TIMEOUT
+    driver: Any = connection.connection.driver_connection
+    driver.patience = statement_timeout + _MARGIN
+    # Of this transaction alone (true), as SET LOCAL is.
+    connection.execute(
+        select(
+            func.set_config("statement_timeout", _milliseconds(statement_timeout), True),
+            func.set_config("lock_timeout", _milliseconds(seconds or LOCK_TIMEOUT), True),
+        )
+    )
+
+
+def _be_impatient_again(connection: Any, _record: Any) -> None:
+    if connection is not None:
+        connection.patience = READ_TIMEOUT
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{round(seconds * 1000)}ms"
+
+
+def _is_stale(error: Exception) -> bool:
+    silent = isinstance(getattr(error, "orig", None), ServerSilent)
+    return isinstance(error, DBAPIError) and error.connection_invalidated and not silent
+
+
+def _is_collision(error: Exception) -> bool:
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in _COLLISIONS
+
+
+def _nothing() -> None:
+    return None
