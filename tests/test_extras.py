@@ -5,12 +5,17 @@ import sys
 
 import pytest
 
+from callcov_auth import Auth
+from callcov_auth.settings import SettingsError
+from tests.support.settings import make_settings
+
 
 @pytest.mark.parametrize(
     ("module", "package", "extra"),
     [
         ("callcov_auth.fastapi", "fastapi", "fastapi"),
         ("callcov_auth.tokens.fetching", "httpx2", "client"),
+        ("callcov_auth.store.postgres", "psycopg", "postgres"),
     ],
 )
 def test_what_to_install_is_told(
@@ -20,3 +25,10 @@ def test_what_to_install_is_told(
     monkeypatch.delitem(sys.modules, module, raising=False)
     with pytest.raises(ImportError, match=rf"pip install 'callcov-auth\[{extra}\]'"):
         importlib.import_module(module)
+
+
+def test_a_start_on_postgresql_without_psycopg_stops_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "callcov_auth.store.postgres", raising=False)
+    with pytest.raises(SettingsError, match=r"CALLCOV_AUTH_DATABASE_URL: .*'callcov-auth\[postgres\]'"):
+        Auth(make_settings(database_url="postgresql://db.example/auth"))

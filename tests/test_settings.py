@@ -110,6 +110,7 @@ def test_thirty_two_random_hexadecimal_digits_are_enough() -> None:
         ("refresh_grace", -0.5, "greater than or equal to 0"),
         ("refresh_grace", 301, "less than or equal to 300"),
         ("database_url", "mysql://root:hunter22@db/x", "names no database known here"),
+        ("database_url", "postgres:root:hunter22@db/x", "write postgresql://USER:PASSWORD@HOST/DATABASE"),
         ("public_paths", ["docs"], "starts with '/'"),
         ("public_paths", ["/docs*"], "only at the end"),
         ("public_paths", "[broken", "not valid JSON"),
@@ -172,7 +173,18 @@ def test_settings_come_from_a_dotenv_file_and_others_entries_are_left_alone() ->
         AuthSettings()
 
 
-@pytest.mark.parametrize("url", ["sqlite+aiosqlite:///a.db", "sqlite:///a.db", "sqlite://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite+aiosqlite:///a.db",
+        "sqlite:///a.db",
+        "sqlite://",
+        "postgresql://app@db.example:5432/auth",
+        "postgres://db.example/auth",
+        "postgresql+asyncpg://app@db.example/auth",
+        "postgresql+psycopg://app@/auth?host=/run/postgresql",
+    ],
+)
 def test_an_async_driver_in_the_url_is_read_as_its_database(url: str) -> None:
     assert make_settings(database_url=url).database_url.get_secret_value() == url
 

@@ -26,6 +26,13 @@ def _encodable(text: str) -> str:
     return text
 
 
+def _storable(text: str) -> str:
+    # PostgreSQL's text holds every character but this one.
+    if "\0" in text:
+        raise ValueError("holds the character NUL")
+    return text
+
+
 def _printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("holds control characters")
@@ -37,6 +44,8 @@ def _normal_email(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_encodable)]
+StoredText = Annotated[Text, AfterValidator(_storable)]
+# Without control characters, so without NUL too.
 Line = Annotated[Text, AfterValidator(_printable)]
 # A scope-token of RFC 6749 §3.3.
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")

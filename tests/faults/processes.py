@@ -10,7 +10,13 @@ from typing import Any
 # Forked from a server that has imported everything already, for an import takes longer than a test's life.
 _processes = get_context("forkserver")
 _processes.set_forkserver_preload(
-    ["callcov_auth.auth", "callcov_auth.store.sql", "anyio._backends._asyncio", "anyio._backends._trio"]
+    [
+        "callcov_auth.auth",
+        "callcov_auth.store.sql",
+        "callcov_auth.store.postgres",
+        "anyio._backends._asyncio",
+        "anyio._backends._trio",
+    ]
 )
 START_TIMEOUT = 60.0
 

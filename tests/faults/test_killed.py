@@ -4,18 +4,19 @@ import os
 import random
 import secrets
 from collections import Counter
+from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import anyio
 
 from callcov_auth import Auth, AuthError, AuthSettings
 from tests.faults.processes import run_and_kill
 from tests.faults.writer import Begun, Done, Orders, write_until_killed
+from tests.support.databases import Database
 from tests.support.settings import CHEAP_PASSWORDS
 
-KILLS = 50
-KILLS_WHILE_NEW = 15
+KILLS = 25
+KILLS_WHILE_NEW = 10
 BACKENDS = ("asyncio", "trio")
 # FAULTS_SEED repeats the acts and the delays of a run; where the kill lands is still the machine's.
 SEED = int(os.environ.get("FAULTS_SEED", secrets.randbits(32)))
@@ -23,10 +24,10 @@ SEED = int(os.environ.get("FAULTS_SEED", secrets.randbits(32)))
 Outcomes = dict[str, set[str]]
 
 
-def test_every_acknowledged_write_outlives_fifty_kills(tmp_path: Path) -> None:
+def test_every_acknowledged_write_outlives_the_kills(database: Database) -> None:
     print(f"FAULTS_SEED={SEED}")
     randomness = random.Random(SEED)
-    values = _settings_values(tmp_path / "auth.db")
+    values = _settings_values(database.url)
     owner = anyio.run(_add_owner, values)
     texts: dict[str, str] = {}
     final: dict[str, str] = {}
@@ -36,28 +37,30 @@ def test_every_acknowledged_write_outlives_fifty_kills(tmp_path: Path) -> None:
         orders = Orders(values, owner, randomness.getrandbits(32), backend)
         said = run_and_kill(write_until_killed, orders, after=2, delay=randomness.uniform(0.005, 0.15))
         new_texts = _texts(said)
-        found = anyio.run(_outcomes_in_file, values, new_texts, backend=backend)
+        found = anyio.run(_outcomes_in, values, new_texts, backend=backend)
         _assert_each_is_as_told(found, _told(said))
         texts |= new_texts
         final |= found
         acknowledged.update(one.act for one in said if isinstance(one, Done))
     assert acknowledged.keys() == {"create", "rotate", "revoke"}
-    assert anyio.run(_outcomes_in_file, values, texts) == final
+    assert anyio.run(_outcomes_in, values, texts) == final
 
 
-def test_a_database_whose_making_was_killed_is_made_by_the_next(tmp_path: Path) -> None:
+def test_a_database_whose_making_was_killed_is_made_by_the_next(
+    new_databases: Callable[[], Database],
+) -> None:
     print(f"FAULTS_SEED={SEED}")
     randomness = random.Random(SEED)
-    for number in range(KILLS_WHILE_NEW):
-        values = _settings_values(tmp_path / f"{number}.db")
+    for _ in range(KILLS_WHILE_NEW):
+        values = _settings_values(new_databases().url)
         run_and_kill(_open_and_wait, values, after=1, delay=randomness.uniform(0, 0.06))
         assert anyio.run(_add_owner, values).startswith("usr_")
 
 
-def _settings_values(path: Path) -> dict[str, object]:
+def _settings_values(url: str) -> dict[str, object]:
     return {
         "secret": secrets.token_urlsafe(48),
-        "database_url": f"sqlite:///{path}",
+        "database_url": url,
         "max_active_keys": 10_000,
         **CHEAP_PASSWORDS,
     }
@@ -98,7 +101,7 @@ def _told(said: list[Begun | Done]) -> Outcomes:
     return told
 
 
-async def _outcomes_in_file(values: dict[str, object], texts: dict[str, str]) -> dict[str, str]:
+async def _outcomes_in(values: dict[str, object], texts: dict[str, str]) -> dict[str, str]:
     async with _open(values) as auth:
         await _assert_no_rotation_by_halves(auth)
         return {key_id: await _outcome(auth, text) for key_id, text in texts.items()}

@@ -1,7 +1,6 @@
 """The client of CallCov's documentation, over a week of a moved clock."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import anyio
 import pytest
@@ -11,6 +10,7 @@ from callcov_auth import Auth, AuthSettings
 from tests.server.documented_client import DocumentedClient
 from tests.server.site import make_site
 from tests.support.clock import Clock
+from tests.support.databases import Database
 from tests.support.raw_http import ask, bearer
 from tests.support.servers import serve
 from tests.support.settings import make_settings
@@ -29,8 +29,8 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path, clock: Clock) -> Iterator[str]:
-    settings = make_settings(database_url=f"sqlite:///{tmp_path / 'auth.db'}", require_https=False)
+def site(database: Database, clock: Clock) -> Iterator[str]:
+    settings = make_settings(database_url=database.url, require_https=False)
     anyio.run(add_user, settings, clock)
     with serve(make_site(Auth(settings, clock=clock))) as url:
         yield url

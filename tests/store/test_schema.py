@@ -16,7 +16,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Engine, create_engine
 
 from callcov_auth.errors import AuthUnavailable
 from callcov_auth.store import schema
@@ -24,9 +24,9 @@ from callcov_auth.store.protocol import SchemaError
 from callcov_auth.store.sql import SqlStore
 from callcov_auth.store.tables import metadata
 from tests.store.contract.samples import make_user
-from tests.store.sqlite_files import query, run_sql, url_of
+from tests.support.databases import Database
 
-NEWEST = "0004"
+NEWEST = "0006"
 TABLES = {
     *("callcov_users", "callcov_api_keys", "callcov_sessions", "callcov_revocations"),
     *("callcov_signing_keys", "callcov_schema"),
@@ -38,7 +38,7 @@ NEXT_MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "9998", "0004", None, None
+revision, down_revision, branch_labels, depends_on = "9998", "0006", None, None
 
 
 def upgrade() -> None:
@@ -75,11 +75,6 @@ TOGETHER_IN = 0.02
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "auth.db"
-
-
-@pytest.fixture
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Calling it turns the installed package into a later version, with one more migration."""
 
@@ -92,153 +87,158 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     return install
 
 
-def test_the_migrations_give_exactly_the_tables(path: Path) -> None:
-    anyio.run(_open_and_close, path)
-    engine = create_engine(url_of(path))
-    with engine.connect() as connection:
+def test_the_migrations_give_exactly_the_tables(new_database: Database) -> None:
+    anyio.run(_open_and_close, new_database)
+    with _engine(new_database) as engine, engine.connect() as connection:
         options = {"compare_type": True, "compare_server_default": True, "version_table": "callcov_schema"}
         differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
-    engine.dispose()
     assert differences == []
 
 
-def test_the_migrations_and_the_tables_are_the_same_to_the_letter(path: Path, tmp_path: Path) -> None:
+def test_the_migrations_and_the_tables_are_the_same_to_the_letter(
+    new_databases: Callable[[], Database],
+) -> None:
     """Beyond what Alembic compares: AUTOINCREMENT, and the names of constraints."""
-    anyio.run(_open_and_close, path)
-    direct = tmp_path / "direct.db"
-    engine = create_engine(url_of(direct))
-    metadata.create_all(engine)
-    engine.dispose()
-    assert _definitions(path) == _definitions(direct)
+    migrated, direct = new_databases(), new_databases()
+    anyio.run(_open_and_close, migrated)
+    migrated.run("DROP TABLE callcov_schema")
+    with _engine(direct) as engine:
+        metadata.create_all(engine)
+    assert migrated.definitions() == direct.definitions()
 
 
-def test_an_empty_database_is_brought_up_to_date(path: Path) -> None:
-    anyio.run(_open_and_close, path)
-    assert _tables(path) == TABLES
-    assert _revision(path) == [(NEWEST,)]
+def test_an_empty_database_is_brought_up_to_date(new_database: Database) -> None:
+    anyio.run(_open_and_close, new_database)
+    assert new_database.tables() == TABLES
+    assert _revision(new_database) == [(NEWEST,)]
 
 
-def test_opening_twice_changes_nothing(path: Path) -> None:
-    anyio.run(_open_and_close, path)
-    before = query(path, "SELECT * FROM sqlite_master")
-    anyio.run(_open_and_close, path)
-    assert query(path, "SELECT * FROM sqlite_master") == before
+def test_opening_twice_changes_nothing(new_database: Database) -> None:
+    anyio.run(_open_and_close, new_database)
+    before = new_database.definitions()
+    anyio.run(_open_and_close, new_database)
+    assert new_database.definitions() == before
 
 
-def test_another_programs_tables_in_the_same_file_are_left_alone(path: Path) -> None:
-    run_sql(path, "CREATE TABLE orders (id INTEGER)", "INSERT INTO orders VALUES (7)")
-    anyio.run(_open_and_close, path)
-    assert query(path, "SELECT id FROM orders") == [(7,)]
+def test_another_programs_tables_in_the_same_database_are_left_alone(new_database: Database) -> None:
+    new_database.run("CREATE TABLE orders (id INTEGER)", "INSERT INTO orders VALUES (7)")
+    anyio.run(_open_and_close, new_database)
+    assert new_database.query("SELECT id FROM orders") == [(7,)]
+    assert new_database.tables() == {"orders", *TABLES}
 
 
 def test_an_older_database_is_brought_up_to_date_and_keeps_its_rows(
-    path: Path, next_version: Callable[[str], None]
+    new_database: Database, next_version: Callable[[str], None]
 ) -> None:
-    anyio.run(_add_a_user, path)
+    anyio.run(_add_a_user, new_database)
     next_version(NEXT_MIGRATION)
-    anyio.run(_open_and_close, path)
-    assert _revision(path) == [("9998",)]
-    assert query(path, "SELECT id, note FROM callcov_users") == [("usr_1", None)]
+    anyio.run(_open_and_close, new_database)
+    assert _revision(new_database) == [("9998",)]
+    assert new_database.query("SELECT id, note FROM callcov_users") == [("usr_1", None)]
 
 
 def test_an_older_database_is_refused_where_migrating_is_off(
-    path: Path, next_version: Callable[[str], None]
+    new_database: Database, next_version: Callable[[str], None]
 ) -> None:
-    anyio.run(_open_and_close, path)
+    anyio.run(_open_and_close, new_database)
     next_version(NEXT_MIGRATION)
     with pytest.raises(SchemaError, match=rf"is {NEWEST}, .* needs 9998: set {CURE}"):
-        anyio.run(_open_and_close, path, False)
-    assert _revision(path) == [(NEWEST,)]
+        anyio.run(_open_and_close, new_database, False)
+    assert _revision(new_database) == [(NEWEST,)]
 
 
-def test_an_empty_database_is_refused_where_migrating_is_off(path: Path) -> None:
+def test_an_empty_database_is_refused_where_migrating_is_off(new_database: Database) -> None:
     with pytest.raises(SchemaError, match=rf"is empty, .* needs {NEWEST}: set {CURE}"):
-        anyio.run(_open_and_close, path, False)
-    assert _tables(path) == set()
+        anyio.run(_open_and_close, new_database, False)
+    assert new_database.tables() == set()
 
 
-def test_a_database_up_to_date_opens_where_migrating_is_off(path: Path) -> None:
-    anyio.run(_open_and_close, path)
-    anyio.run(_open_and_close, path, False)
-    assert _revision(path) == [(NEWEST,)]
+def test_a_database_up_to_date_opens_where_migrating_is_off(new_database: Database) -> None:
+    anyio.run(_open_and_close, new_database)
+    anyio.run(_open_and_close, new_database, False)
+    assert _revision(new_database) == [(NEWEST,)]
 
 
 @pytest.mark.parametrize("migrate", [True, False])
-def test_a_newer_database_is_refused_and_left_as_it_is(path: Path, migrate: bool) -> None:
-    anyio.run(_add_a_user, path)
-    run_sql(path, "UPDATE callcov_schema SET version_num = '9999'")
+def test_a_newer_database_is_refused_and_left_as_it_is(new_database: Database, migrate: bool) -> None:
+    anyio.run(_add_a_user, new_database)
+    new_database.run("UPDATE callcov_schema SET version_num = '9999'")
     with pytest.raises(SchemaError, match=rf"is 9999, newer than .* knows \({NEWEST}\): upgrade the package"):
-        anyio.run(_open_and_close, path, migrate)
-    assert _revision(path) == [("9999",)]
-    assert query(path, "SELECT id FROM callcov_users") == [("usr_1",)]
+        anyio.run(_open_and_close, new_database, migrate)
+    assert _revision(new_database) == [("9999",)]
+    assert new_database.query("SELECT id FROM callcov_users") == [("usr_1",)]
 
 
 def test_a_migration_that_fails_half_way_leaves_the_old_schema(
-    path: Path, next_version: Callable[[str], None]
+    new_database: Database, next_version: Callable[[str], None]
 ) -> None:
-    anyio.run(_add_a_user, path)
-    before = _definitions(path)
+    anyio.run(_add_a_user, new_database)
+    before = new_database.definitions()
     next_version(NEXT_MIGRATION + BROKEN_STATEMENT)
     with pytest.raises(AuthUnavailable):
-        anyio.run(_open_and_close, path)
-    assert _definitions(path) == before
-    assert _revision(path) == [(NEWEST,)]
-    assert query(path, "SELECT id FROM callcov_users") == [("usr_1",)]
+        anyio.run(_open_and_close, new_database)
+    assert new_database.definitions() == before
+    assert _revision(new_database) == [(NEWEST,)]
+    assert new_database.query("SELECT id FROM callcov_users") == [("usr_1",)]
 
 
-def test_threads_that_open_one_empty_file_at_once_are_all_served(tmp_path: Path) -> None:
-    for number in range(ROUNDS):
-        path = tmp_path / f"{number}.db"
+def test_threads_that_open_one_empty_database_at_once_are_all_served(
+    new_databases: Callable[[], Database],
+) -> None:
+    for _ in range(ROUNDS):
+        database = new_databases()
         together = threading.Barrier(AT_ONCE)
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            opened = [threads.submit(_open_together, path, together) for _ in range(AT_ONCE)]
+            opened = [threads.submit(_open_together, database, together) for _ in range(AT_ONCE)]
         assert [future.exception() for future in opened] == [None] * AT_ONCE
-        assert _revision(path) == [(NEWEST,)]
+        assert _revision(database) == [(NEWEST,)]
 
 
-def test_processes_that_open_one_empty_file_at_once_are_all_served(tmp_path: Path) -> None:
+def test_processes_that_open_one_empty_database_at_once_are_all_served(
+    new_databases: Callable[[], Database],
+) -> None:
     with ExitStack() as stack:
         processes = [stack.enter_context(_opener()) for _ in range(AT_ONCE)]
         assert [process.stdout.readline() for process in processes] == ["ready\n"] * AT_ONCE
-        for number in range(ROUNDS):
-            path = tmp_path / f"{number}.db"
+        for _ in range(ROUNDS):
+            database = new_databases()
             start = time.time() + TOGETHER_IN
             for process in processes:
-                process.stdin.write(f"{start} {url_of(path)}\n")
+                process.stdin.write(f"{start} {database.url}\n")
                 process.stdin.flush()
             said = [process.stdout.readline() or process.stderr.read() for process in processes]
             assert said == ["opened\n"] * AT_ONCE
-            assert _revision(path) == [(NEWEST,)]
+            assert _revision(database) == [(NEWEST,)]
 
 
-def test_the_scripts_lead_down_to_nothing_and_up_again(path: Path) -> None:
-    anyio.run(_open_and_close, path)
-    made = _definitions(path)
-    _alembic(path, lambda config: command.downgrade(config, "base"))
-    assert _tables(path) - {"callcov_schema"} == set()
-    _alembic(path, lambda config: command.upgrade(config, "head"))
-    assert _definitions(path) == made
-    assert _revision(path) == [(NEWEST,)]
+def test_the_scripts_lead_down_to_nothing_and_up_again(new_database: Database) -> None:
+    anyio.run(_open_and_close, new_database)
+    made = new_database.definitions()
+    _alembic(new_database, lambda config: command.downgrade(config, "base"))
+    assert new_database.tables() - {"callcov_schema"} == set()
+    _alembic(new_database, lambda config: command.upgrade(config, "head"))
+    assert new_database.definitions() == made
+    assert _revision(new_database) == [(NEWEST,)]
 
 
-async def _open_and_close(path: Path, auto_migrate: bool = True) -> None:
-    store = SqlStore(url_of(path), auto_migrate=auto_migrate)
+async def _open_and_close(database: Database, auto_migrate: bool = True) -> None:
+    store = SqlStore(database.url, auto_migrate=auto_migrate)
     try:
         await store.open()
     finally:
         await store.aclose()
 
 
-async def _add_a_user(path: Path) -> None:
-    store = SqlStore(url_of(path))
+async def _add_a_user(database: Database) -> None:
+    store = SqlStore(database.url)
     await store.open()
     await store.add_user(make_user())
     await store.aclose()
 
 
-def _open_together(path: Path, together: threading.Barrier) -> None:
+def _open_together(database: Database, together: threading.Barrier) -> None:
     together.wait(20)
-    anyio.run(_open_and_close, path)
+    anyio.run(_open_and_close, database)
 
 
 @contextmanager
@@ -251,36 +251,22 @@ def _opener() -> Iterator["subprocess.Popen[str]"]:
         process.wait(60)
 
 
-def _alembic(path: Path, run: Callable[[Config], None]) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
-    engine = create_engine(url_of(path))
-    with engine.begin() as connection:
-        config.attributes["connection"] = _locked(connection)
-        run(config)
+@contextmanager
+def _engine(database: Database) -> Iterator[Engine]:
+    engine = create_engine(database.url.replace("postgresql:", "postgresql+psycopg:"))
+    yield engine
     engine.dispose()
 
 
-def _locked(connection: Connection) -> Connection:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    return connection
+def _alembic(database: Database, run: Callable[[Config], None]) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    with _engine(database) as engine, engine.begin() as connection:
+        if database.kind == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        config.attributes["connection"] = connection
+        run(config)
 
 
-def _definitions(path: Path) -> dict[str, list[str]]:
-    """What SQLite keeps of our tables and indexes, but for white space and the order of the clauses."""
-    rows = query(path, "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name LIKE '%callcov%'")
-    return {name: _clauses(text) for name, text in rows if name != "callcov_schema"}
-
-
-def _clauses(text: str) -> list[str]:
-    clauses = "".join(text.split()).removesuffix(")").split(",")
-    return sorted(clauses) if text.startswith("CREATE TABLE") else clauses
-
-
-def _tables(path: Path) -> set[str]:
-    rows = query(path, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
-    return {name for (name,) in rows}
-
-
-def _revision(path: Path) -> list[tuple[str]]:
-    return query(path, "SELECT version_num FROM callcov_schema")
+def _revision(database: Database) -> list[tuple[str]]:
+    return database.query("SELECT version_num FROM callcov_schema")

@@ -1,9 +1,8 @@
-"""What a store promises about signing keys, on a file and in memory."""
+"""What a store promises about signing keys, on each database."""
 
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import anyio
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from callcov_auth.errors import AuthUnavailable, Conflict
 from callcov_auth.store.protocol import SealedKey
 from callcov_auth.store.sql import SqlStore
+from tests.support.databases import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -23,9 +23,9 @@ def sealed(kid: str, created_at: float, retires_at: float | None = None) -> Seal
     return SealedKey(kid, "ES256", kid.encode(), created_at, created_at + 0.25, retires_at)
 
 
-@pytest.fixture(params=["file", "memory"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlStore]:
-    opened = SqlStore(f"sqlite:///{tmp_path}/a.db" if request.param == "file" else "sqlite://")
+@pytest.fixture
+async def store(database: Database) -> AsyncIterator[SqlStore]:
+    opened = SqlStore(database.url)
     await opened.open()
     yield opened
     await opened.aclose()
@@ -107,20 +107,20 @@ async def test_a_kid_is_there_once(store: SqlStore) -> None:
     assert await ends(store) == {"a": NOW + 101, "b": None}, "the others' end was taken back too"
 
 
-async def test_they_outlive_the_process(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/a.db"
-    first = SqlStore(url)
+async def test_they_outlive_the_process(database: Database) -> None:
+    first = SqlStore(database.url)
     await first.open()
     await add(first, "a", "b")
     await first.aclose()
-    second = SqlStore(url)
+    second = SqlStore(database.url)
     await second.open()
     assert await ends(second) == {"a": NOW + 101, "b": None}
     await second.aclose()
 
 
-async def test_a_store_out_of_reach_says_so(tmp_path: Path) -> None:
-    store = SqlStore(f"sqlite:///{tmp_path}/missing/a.db")
+@pytest.mark.parametrize("url", ["sqlite:///missing/a.db", "postgresql:///a?host=/missing"])
+async def test_a_store_out_of_reach_says_so(url: str) -> None:
+    store = SqlStore(url)
     with pytest.raises(AuthUnavailable):
         await store.signing_keys()
     with pytest.raises(AuthUnavailable):
@@ -130,8 +130,8 @@ async def test_a_store_out_of_reach_says_so(tmp_path: Path) -> None:
     await store.aclose()
 
 
-def test_of_many_processes_that_know_one_newest_key_one_adds_the_next(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/a.db"
+def test_of_many_processes_that_know_one_newest_key_one_adds_the_next(database: Database) -> None:
+    url = database.url
     anyio.run(_open_and_close, url)
     together = threading.Barrier(AT_ONCE)
     newest = None

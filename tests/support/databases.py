@@ -1,9 +1,10 @@
 """Both kinds of database, for a test to take the one after the other; and each from outside the store."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +47,55 @@ class Database:
         with closing(made):
             yield made
 
+    @contextmanager
+    def locked(self) -> Iterator[Any]:
+        """Hold what writes need, until the block ends or the connection that it gives commits."""
+        with self.connection() as connection:
+            if self.kind == "sqlite":
+                connection.execute("BEGIN IMMEDIATE")
+            else:
+                connection.execute("BEGIN")
+                connection.execute("LOCK TABLE callcov_users IN EXCLUSIVE MODE")
+            yield connection
+
+    def tables(self) -> set[str]:
+        """The names of all tables, also of other programs'."""
+        if self.kind == "sqlite":
+            rows = self.query(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+            )
+        else:
+            rows = self.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return {name for (name,) in rows}
+
+    def definitions(self) -> list[tuple[Any, ...]]:
+        """All that the database keeps of our tables, their columns, constraints and indexes."""
+        if self.kind == "postgres":
+            return [row for statement in _POSTGRES_DEFINITIONS for row in self.query(statement)]
+        rows = self.query(
+            "SELECT name, sql FROM sqlite_master WHERE name LIKE '%callcov%' AND sql IS NOT NULL"
+        )
+        return sorted((name, *_clauses(text)) for name, text in rows if name != "callcov_schema")
+
+
+# In the order of their names, since a column that came later stands at the end.
+_POSTGRES_DEFINITIONS = (
+    "SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default "
+    "FROM information_schema.columns WHERE table_name LIKE 'callcov%' ORDER BY 1, 2",
+    "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+    "WHERE conrelid::regclass::text LIKE 'callcov%' AND conrelid::regclass::text <> 'callcov_schema' "
+    "ORDER BY 1, 2",
+    "SELECT tablename, indexdef FROM pg_indexes WHERE tablename LIKE 'callcov%' "
+    "AND tablename <> 'callcov_schema' ORDER BY 1, 2",
+    "SELECT sequencename, data_type::text FROM pg_sequences ORDER BY 1",
+)
+
+
+def _clauses(text: str) -> list[str]:
+    """The parts of a definition, but for white space and, of a table, their order."""
+    clauses = "".join(text.split()).removesuffix(")").split(",")
+    return sorted(clauses) if text.startswith("CREATE TABLE") else clauses
+
 
 @pytest.fixture(scope="session")
 def _emptied_postgres(postgres_server: PostgresServer) -> Iterator[str]:
@@ -77,14 +127,20 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 
 @pytest.fixture(params=KINDS)
-def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """Each kind in turn, that no store was ever opened on."""
+def new_databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Database]]:
+    """Each kind in turn: calling it makes a database that no store was ever opened on."""
+    numbers = count(1)
     if request.param == "sqlite":
-        yield Database("sqlite", f"sqlite:///{tmp_path / 'new.db'}")
+        yield lambda: Database("sqlite", f"sqlite:///{tmp_path / f'new_{next(numbers)}.db'}")
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    with server.database() as url:
-        yield Database("postgres", url)
+    with ExitStack() as stack:
+        yield lambda: Database("postgres", stack.enter_context(server.database()))
+
+
+@pytest.fixture
+def new_database(new_databases: Callable[[], Database]) -> Database:
+    return new_databases()
 
 
 async def _open_and_close(url: str) -> None:

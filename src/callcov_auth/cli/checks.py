@@ -94,14 +94,17 @@ async def _database(settings: AuthSettings) -> list[Finding]:
             Finding(
                 "database",
                 f"it cannot be used ({error.reason})",
-                "check CALLCOV_AUTH_DATABASE_URL, and that its file and folder can be read and written",
+                "check CALLCOV_AUTH_DATABASE_URL, and that its server is up, or its file can be read",
             )
         ]
 
 
 def _missing(settings: AuthSettings) -> Finding | None:
     """SQLite makes a file that is missing and fills one that is empty, so both are found before it does."""
-    name = make_url(settings.database_url.get_secret_value()).database
+    url = settings.database_url.get_secret_value()
+    if not url.startswith("sqlite"):
+        return None
+    name = make_url(url).database
     if name in (None, "", ":memory:"):
         return Finding(
             "database",

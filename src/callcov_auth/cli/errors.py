@@ -73,7 +73,7 @@ def _refusal(error: "AuthError") -> str:
     if error.reason.startswith("store_"):
         return (
             f"The database cannot be used ({error.reason}): check CALLCOV_AUTH_DATABASE_URL, "
-            "and that its file and folder can be written"
+            "and that its server is up, or its file and folder can be written"
         )
     step = _NEXT.get(error.reason)
     return f"{error.message}: {step}" if step else f"{error.message} ({error.reason})"

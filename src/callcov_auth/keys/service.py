@@ -16,7 +16,7 @@ from callcov_auth.keys.validator import KeyValidator
 from callcov_auth.principal import cut, grants
 from callcov_auth.settings import AuthSettings
 from callcov_auth.store.protocol import Change, Key, KeyPage, Store, User
-from callcov_auth.validation import Input, Line, PageRequest, Scopes, Text, validated
+from callcov_auth.validation import Input, Line, PageRequest, Scopes, StoredText, validated
 
 DAY = 86400
 
@@ -25,7 +25,7 @@ class KeyRequest(Input):
     """What a new key shall be."""
 
     name: Annotated[Line, Field(min_length=1, max_length=100)]
-    description: Annotated[Text, Field(max_length=500)] | None = None
+    description: Annotated[StoredText, Field(max_length=500)] | None = None
     environment: Literal["live", "test"] = "live"
     segment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,15}$")] | None = None
     scopes: Scopes | None = None

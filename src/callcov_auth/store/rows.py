@@ -88,6 +88,6 @@ def from_cursor(cursor: str) -> tuple[float, str]:
         moment = float(created_at)
     except ValueError:
         moment, last_id = math.nan, ""
-    if not math.isfinite(moment):
+    if not math.isfinite(moment) or not last_id.isprintable():
         raise ValidationFailed({"cursor": "is not a cursor of this list"})
     return moment, last_id

@@ -365,7 +365,11 @@ class SqlStore:
 
         return await self._read(work)
 
-    async def _first(self, statement: Any, to: Callable[[Row[Any]], T], **values: Any) -> T | None:
+    async def _first(self, statement: Any, to: Callable[[Row[Any]], T], **values: str) -> T | None:
+        # Which no text has that is stored, and which PostgreSQL does not even compare.
+        if any("\0" in value for value in values.values()):
+            return None
+
         def work(connection: Connection) -> T | None:
             row = connection.execute(statement, values).first()
             return None if row is None else to(row)

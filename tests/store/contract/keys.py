@@ -57,6 +57,16 @@ async def a_key_that_is_not_there_is_none(store: Store) -> None:
     assert list(await store.keys_by_digest([])) == []
 
 
+async def an_id_that_no_database_could_hold_is_found_nowhere(store: Store) -> None:
+    await with_user(store)
+    await with_keys(store, make_key())
+    for junk in ("key_1\0", "\0", "k" * 10_000):
+        assert await store.key(junk) is None
+        assert await store.session(junk) is None
+        assert await store.user(junk) is None
+        assert await store.user_by_email(junk) is None
+
+
 async def a_taken_digest_or_id_is_a_conflict_and_changes_nothing(store: Store) -> None:
     await with_user(store)
     key = make_key()

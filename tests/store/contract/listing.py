@@ -87,7 +87,14 @@ async def nobodys_keys_are_an_empty_page(store: Store) -> None:
 async def what_is_no_cursor_is_refused_by_name(store: Store) -> None:
     await with_user(store)
     await with_keys(store, make_key())
-    for junk in ("", "?", "key_1", "Ω", "A" * 256, *_encoded("", " ", "1", "x key_1", "1 key_1 2", "1 \xff")):
+    for junk in (
+        "",
+        "?",
+        "key_1",
+        "Ω",
+        "A" * 256,
+        *_encoded("", " ", "1", "x key_1", "1 key_1 2", "1 \xff", "1 \0"),
+    ):
         with pytest.raises(ValidationFailed) as refusal:
             await _page(store, limit=10, cursor=junk)
         assert refusal.value.details["fields"].keys() == {"cursor"}, junk

@@ -3,7 +3,6 @@
 import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,7 @@ from callcov_auth.errors import AuthError, AuthUnavailable
 from callcov_auth.store.protocol import Store
 from callcov_auth.store.sql import SqlStore
 from tests.store.contract.samples import NO_LIMIT, NOW, make_key, make_session, make_user
-from tests.store.sqlite_files import run_sql, url_of
+from tests.support.databases import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -35,12 +34,11 @@ CALLS: dict[str, Call] = {
 
 
 @pytest.fixture
-async def broken(tmp_path: Path) -> AsyncIterator[SqlStore]:
+async def broken(new_database: Database) -> AsyncIterator[SqlStore]:
     """A store whose tables are gone."""
-    path = tmp_path / "auth.db"
-    store = SqlStore(url_of(path))
+    store = SqlStore(new_database.url)
     await store.open()
-    run_sql(path, *(f"DROP TABLE callcov_{name}" for name in ("api_keys", "sessions", "users")))
+    new_database.run(*(f"DROP TABLE callcov_{name}" for name in ("api_keys", "sessions", "users")))
     yield store
     await store.aclose()
 
@@ -51,12 +49,13 @@ async def test_a_broken_database_is_unavailable_and_its_error_is_dropped(
 ) -> None:
     with pytest.raises(AuthUnavailable) as refusal:
         await call(broken)
-    assert refusal.value.reason == "store_OperationalError"
+    # SQLite's own word for it, and PostgreSQL's.
+    assert refusal.value.reason in ("store_OperationalError", "store_UndefinedTable")
     _assert_nothing_shows(refusal.value)
 
 
-async def test_a_conflict_does_not_show_what_conflicts(tmp_path: Path) -> None:
-    store = SqlStore(url_of(tmp_path / "auth.db"))
+async def test_a_conflict_does_not_show_what_conflicts(database: Database) -> None:
+    store = SqlStore(database.url)
     await store.open()
     user = make_user(VALUE, email=VALUE, password_hash=VALUE)
     await store.add_user(user)
@@ -66,10 +65,12 @@ async def test_a_conflict_does_not_show_what_conflicts(tmp_path: Path) -> None:
     await store.aclose()
 
 
-async def test_the_databases_own_log_shows_no_value(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_databases_own_log_shows_no_value(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     # SQLAlchemy looks at the level as the engine is made, so it is set before.
-    with caplog.at_level(logging.DEBUG, "sqlalchemy"):
-        store = SqlStore(url_of(tmp_path / "auth.db"))
+    with caplog.at_level(logging.DEBUG, "sqlalchemy"), caplog.at_level(logging.DEBUG, "psycopg"):
+        store = SqlStore(database.url)
         await store.open()
         await store.add_user(make_user(password_hash=VALUE))
         await store.renew_password_hash("usr_1", old=VALUE, new=VALUE * 2)
