@@ -48,6 +48,17 @@ class PostgresServer:
             for statement in statements:
                 connection.execute(statement)
 
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            return connection.execute(statement).fetchall()
+
+    def stop(self) -> None:
+        """Stop it as an administrator does; whoever is connected is sent away."""
+        self.process.stop()
+
+    def start(self) -> None:
+        self.process.start()
+
     @contextmanager
     def database(self) -> Iterator[str]:
         """Make an empty database and give its URL."""

@@ -48,8 +48,9 @@ _ALWAYS = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-# Deadlock, and what a stricter isolation would call one (PostgreSQL, appendix A).
+# SQLSTATEs (PostgreSQL, appendix A): deadlock, and what a stricter isolation would call one.
 _COLLISIONS = ("40P01", "40001")
+_READ_ONLY = "25006"
 _SCHEME = re.compile(r"^postgres(?:ql)?(?:\+(\w+))?://")
 
 
@@ -115,10 +116,14 @@ def _options(url: str) -> dict[str, Any]:
         # The one option that both have under different names.
         rest = re.sub(r"([?&])ssl=", r"\1sslmode=", rest)
     try:
-        return conninfo_to_dict(f"postgresql://{rest}")
+        options: dict[str, Any] | None = conninfo_to_dict(f"postgresql://{rest}")
     except psycopg.Error:
-        # Outside the handler, for the driver's text may hold the password.
-        pass
+        options = None
+    if options is not None:
+        # Of several servers, the one that takes writes; another would tell late of what was revoked.
+        several = {"target_session_attrs": "read-write"} if "," in options.get("host", "") else {}
+        return several | options
+    # Outside the handler, for the driver's text may hold the password.
     raise SettingsError(
         "CALLCOV_AUTH_DATABASE_URL: it cannot be read; write postgresql://USER:PASSWORD@HOST:5432/DATABASE, "
         "with %-signs for what is special in a password"
@@ -143,6 +148,7 @@ def _engine(options: dict[str, Any], size: int, **more: Any) -> Engine:
 
     event.listen(engine, "do_connect", connect)
     event.listen(engine, "checkin", _be_impatient_again)
+    event.listen(engine, "handle_error", _leave_what_only_reads)
     return engine
 
 
@@ -164,6 +170,12 @@ def _be_impatient_again(connection: Any, _record: Any) -> None:
         connection.patience = READ_TIMEOUT
 
 
+def _leave_what_only_reads(context: Any) -> None:
+    """Connect anew where a write is refused: after a fail-over, another server takes it."""
+    if _sqlstate(context.original_exception) == _READ_ONLY:
+        context.is_disconnect = True
+
+
 def _milliseconds(seconds: float) -> str:
     return f"{round(seconds * 1000)}ms"
 
@@ -174,7 +186,11 @@ def _is_stale(error: Exception) -> bool:
 
 
 def _is_collision(error: Exception) -> bool:
-    return getattr(getattr(error, "orig", None), "sqlstate", None) in _COLLISIONS
+    return _sqlstate(getattr(error, "orig", None)) in _COLLISIONS
+
+
+def _sqlstate(error: object) -> str | None:
+    return getattr(error, "sqlstate", None)
 
 
 def _nothing() -> None:
