@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -63,3 +63,28 @@ def _rest(receiver: Connection) -> list[Any]:
             heard.append(receiver.recv())
         except EOFError:
             return heard
+
+
+def run_together(target: Target, orders: Sequence[object]) -> list[list[Any]]:
+    """Run ``target`` in a process for each of ``orders``, and let all begin at one moment.
+
+    ``target`` gets them and a pipe, on which it receives one message when all are there. Returns what each
+    sent.
+    """
+    pipes = [_processes.Pipe() for _ in orders]
+    started = [
+        _processes.Process(target=target, args=(each, there), daemon=True)
+        for each, (_, there) in zip(orders, pipes, strict=True)
+    ]
+    for process, (_, there) in zip(started, pipes, strict=True):
+        process.start()
+        there.close()
+    ends = [here for here, _ in pipes]
+    assert [_next(here) for here in ends] == ["ready"] * len(ends)
+    for here in ends:
+        here.send("begin")
+    heard = [_rest(here) for here in ends]
+    for process, here in zip(started, ends, strict=True):
+        here.close()
+        process.join()
+    return heard
