@@ -29,6 +29,7 @@ COMMANDS = [
     ("signing-keys", "add"),
     ("signing-keys", "list"),
     ("signing-keys", "retire", "0123456789abcdef"),
+    ("db", "upgrade"),
     ("serve", "--port", "0"),
 ]
 
@@ -68,6 +69,7 @@ def test_there_are_the_commands_of_the_contract() -> None:
         *("keys create", "keys import", "keys list", "keys revoke", "keys rotate"),
         *("tokens issue", "tokens inspect"),
         *("signing-keys add", "signing-keys list", "signing-keys retire"),
+        *("db upgrade", "db check", "db export", "db import"),
     }
 
 

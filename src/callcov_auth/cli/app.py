@@ -1,6 +1,6 @@
 """All commands in their places."""
 
-from callcov_auth.cli import keys, signing_keys, tokens, users
+from callcov_auth.cli import db, keys, signing_keys, tokens, users
 from callcov_auth.cli.commands import Command, Commands, noun
 from callcov_auth.cli.demo import demo
 from callcov_auth.cli.doctor import doctor
@@ -15,6 +15,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(signing_keys.app, name="signing-keys")
+app.add_typer(db.app, name="db")
 
 
 def main() -> None:

@@ -30,6 +30,8 @@ class Database:
     """Whether there is but one connection, for reads and writes."""
     begin: Callable[[Connection, float | None], None]
     """Begins a write, which may take so many seconds; None for the usual bound."""
+    snapshot: Callable[[Connection, float], None]
+    """Begins to read what there is at one moment; each statement may take so many seconds."""
     prepare: Callable[[], None]
     """What must be there before the first connection."""
     errors: tuple[type[Exception], ...]

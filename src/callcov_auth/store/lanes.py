@@ -49,6 +49,10 @@ class Lanes:
         """Run ``work`` in a transaction, which may take ``seconds``. Raises Conflict, AuthUnavailable."""
         return await self._run(self._writes, partial(self._writing, work, seconds))
 
+    async def snapshot(self, work: Work[T], *, seconds: float) -> T:
+        """Run ``work`` on what there is at one moment; each of its statements may take ``seconds``."""
+        return await self._run(self._writes, partial(self._watching, work, seconds))
+
     async def aside(self, work: Callable[[], T]) -> T:
         """Run what needs no connection where a write would run."""
         return await to_thread.run_sync(work, limiter=self._writes.limiter)
@@ -84,6 +88,11 @@ class Lanes:
     def _write_once(self, work: Work[T], seconds: float | None) -> T:
         with self._database.writing.begin() as connection:
             self._database.begin(connection, seconds)
+            return work(connection)
+
+    def _watching(self, work: Work[T], seconds: float) -> T:
+        with self._database.writing.begin() as connection:
+            self._database.snapshot(connection, seconds)
             return work(connection)
 
     def _guarded(self, breaker: Breaker, hop: Callable[[], T]) -> T:

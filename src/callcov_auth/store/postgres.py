@@ -65,6 +65,7 @@ def postgres_database(url: str) -> Database:
         writers=WRITERS,
         takes_turns=False,
         begin=_begin,
+        snapshot=_snapshot,
         prepare=_nothing,
         errors=(psycopg.Error,),
         is_stale=_is_stale,
@@ -163,6 +164,11 @@ def _begin(connection: Connection, seconds: float | None) -> None:
             func.set_config("lock_timeout", _milliseconds(seconds or LOCK_TIMEOUT), True),
         )
     )
+
+
+def _snapshot(connection: Connection, seconds: float) -> None:
+    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    _begin(connection, seconds)
 
 
 def _be_impatient_again(connection: Any, _record: Any) -> None:

@@ -30,7 +30,7 @@ def bring_up_to_date(connection: Connection, *, migrate: bool) -> None:
     if not migrate:
         raise SchemaError(
             f"the database's schema is {current or 'empty'}, and this callcov-auth needs {newest}: "
-            "set CALLCOV_AUTH_AUTO_MIGRATE=true for one start"
+            "set CALLCOV_AUTH_AUTO_MIGRATE=true for one start, or run 'callcov-auth db upgrade'"
         )
     command.upgrade(config, "head")
 

@@ -112,7 +112,8 @@ class SqlStore:
         # Where a server tells of no shutdown, nobody calls aclose.
         weakref.finalize(self, self._database.dispose)
         self._auto_migrate = auto_migrate
-        self._lanes = Lanes(self._database)
+        self.lanes = Lanes(self._database)
+        """How whatever else is to be done with the database gets there."""
 
     def __repr__(self) -> str:
         return "SqlStore()"
@@ -128,11 +129,11 @@ class SqlStore:
             hold(connection, MIGRATION)
             bring_up_to_date(connection, migrate=self._auto_migrate)
 
-        await self._lanes.aside(self._database.prepare)
+        await self.lanes.aside(self._database.prepare)
         await self._write(work, seconds=MIGRATION_TIMEOUT)
 
     async def aclose(self) -> None:
-        await self._lanes.aside(self._database.dispose)
+        await self.lanes.aside(self._database.dispose)
 
     async def add_user(self, user: User) -> None:
         await self._write(lambda connection: connection.execute(insert(users), [user_values(user)]))
@@ -393,10 +394,10 @@ class SqlStore:
         return await self._read(work)
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
-        return await self._lanes.read(work)
+        return await self.lanes.read(work)
 
     async def _write(self, work: Callable[[Connection], T], *, seconds: float | None = None) -> T:
-        return await self._lanes.write(work, seconds=seconds)
+        return await self.lanes.write(work, seconds=seconds)
 
 
 def _database(url: str) -> Database:

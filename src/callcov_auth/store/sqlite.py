@@ -34,6 +34,7 @@ def sqlite_database(url: str) -> Database:
         writers=1,
         takes_turns=in_memory,
         begin=_begin,
+        snapshot=_snapshot,
         prepare=partial(_create_private, parsed.database),
         errors=(sqlite3.Error,),
         is_stale=never,
@@ -45,6 +46,11 @@ def sqlite_database(url: str) -> Database:
 def _begin(connection: Connection, _seconds: float | None) -> None:
     # Taken now, for a transaction that reads first cannot take it later without failing.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _snapshot(connection: Connection, _seconds: float) -> None:
+    # In WAL, writers go on meanwhile.
+    connection.exec_driver_sql("BEGIN")
 
 
 def _prepare_connection(connection: Any, _record: Any) -> None:
