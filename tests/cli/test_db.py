@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine
 
 from callcov_auth import Auth
-from callcov_auth.store import schema, transfer
+from callcov_auth.store import transfer
 from tests.cli.running import EMAIL, PASSWORD, add_user, run, run_json, run_process, with_auth
-from tests.support.databases import Database
+from tests.support.databases import Database, alembic
 
 TABLES = ("callcov_users", "callcov_api_keys", "callcov_sessions", "callcov_signing_keys")
 KEYS = 7
@@ -265,7 +263,7 @@ def test_check_is_content_with_what_is_up_to_date(database: Database, use: Use) 
 
 def test_check_tells_the_cure_where_the_schema_is_behind(new_database: Database, use: Use) -> None:
     use(new_database)
-    _make_older(new_database)
+    alembic(new_database, lambda config: command.upgrade(config, "0002"))
     refused = run("db", "check")
     assert (refused.exit_code, "run 'callcov-auth db upgrade'" in refused.stderr) == (2, True)
     assert new_database.query("SELECT version_num FROM callcov_schema") == [("0002",)]
@@ -331,15 +329,3 @@ def test_a_terminal_sees_how_far_it_is(
         tell(1, 2)
         tell(1, 2)
     assert "Exporting" in capsys.readouterr().err
-
-
-def _make_older(database: Database) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
-    engine = create_engine(database.url.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.begin() as connection:
-        if database.kind == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
-    engine.dispose()

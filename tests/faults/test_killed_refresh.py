@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import anyio
 import pytest
@@ -15,6 +14,7 @@ from callcov_auth import Auth, AuthSettings
 from callcov_auth.errors import TokenRevoked
 from callcov_auth.store.sql import SqlStore
 from tests.faults.processes import run_and_kill
+from tests.support.databases import Database
 from tests.support.settings import CHEAP_PASSWORDS
 
 KILLS = 20
@@ -32,10 +32,10 @@ class Orders:
 
 
 @pytest.fixture
-def values(tmp_path: Path) -> dict[str, object]:
+def values(database: Database) -> dict[str, object]:
     return {
         "secret": secrets.token_urlsafe(48),
-        "database_url": f"sqlite:///{tmp_path / 'auth.db'}",
+        "database_url": database.url,
         "rotate_refresh_tokens": True,
         # In real time: far longer than these tests.
         "refresh_grace": 300,

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,6 +12,7 @@ from callcov_auth import Auth, AuthSettings
 from tests.server.documented_client import DocumentedClient
 from tests.server.site import make_site
 from tests.support.clock import Clock
+from tests.support.databases import Database
 from tests.support.raw_http import Answer, ask, bearer
 from tests.support.servers import serve
 from tests.support.settings import make_settings
@@ -28,9 +28,9 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, clock: Clock) -> AuthSettings:
+def settings(database: Database, clock: Clock) -> AuthSettings:
     made = make_settings(
-        database_url=f"sqlite:///{tmp_path / 'auth.db'}",
+        database_url=database.url,
         require_https=False,
         rotate_refresh_tokens=True,
         revocable_access_tokens=True,

@@ -14,9 +14,7 @@ import anyio
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, create_engine
 
 from callcov_auth.errors import AuthUnavailable
 from callcov_auth.store import schema
@@ -24,7 +22,7 @@ from callcov_auth.store.protocol import SchemaError
 from callcov_auth.store.sql import SqlStore
 from callcov_auth.store.tables import metadata
 from tests.store.contract.samples import make_user
-from tests.support.databases import Database
+from tests.support.databases import Database, alembic, engine_of
 
 NEWEST = "0006"
 TABLES = {
@@ -89,7 +87,7 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
 
 def test_the_migrations_give_exactly_the_tables(new_database: Database) -> None:
     anyio.run(_open_and_close, new_database)
-    with _engine(new_database) as engine, engine.connect() as connection:
+    with engine_of(new_database) as engine, engine.connect() as connection:
         options = {"compare_type": True, "compare_server_default": True, "version_table": "callcov_schema"}
         differences = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
     assert differences == []
@@ -102,7 +100,7 @@ def test_the_migrations_and_the_tables_are_the_same_to_the_letter(
     migrated, direct = new_databases(), new_databases()
     anyio.run(_open_and_close, migrated)
     migrated.run("DROP TABLE callcov_schema")
-    with _engine(direct) as engine:
+    with engine_of(direct) as engine:
         metadata.create_all(engine)
     assert migrated.definitions() == direct.definitions()
 
@@ -214,9 +212,9 @@ def test_processes_that_open_one_empty_database_at_once_are_all_served(
 def test_the_scripts_lead_down_to_nothing_and_up_again(new_database: Database) -> None:
     anyio.run(_open_and_close, new_database)
     made = new_database.definitions()
-    _alembic(new_database, lambda config: command.downgrade(config, "base"))
+    alembic(new_database, lambda config: command.downgrade(config, "base"))
     assert new_database.tables() - {"callcov_schema"} == set()
-    _alembic(new_database, lambda config: command.upgrade(config, "head"))
+    alembic(new_database, lambda config: command.upgrade(config, "head"))
     assert new_database.definitions() == made
     assert _revision(new_database) == [(NEWEST,)]
 
@@ -249,23 +247,6 @@ def _opener() -> Iterator["subprocess.Popen[str]"]:
         yield process
         process.stdin.close()
         process.wait(60)
-
-
-@contextmanager
-def _engine(database: Database) -> Iterator[Engine]:
-    engine = create_engine(database.url.replace("postgresql:", "postgresql+psycopg:"))
-    yield engine
-    engine.dispose()
-
-
-def _alembic(database: Database, run: Callable[[Config], None]) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
-    with _engine(database) as engine, engine.begin() as connection:
-        if database.kind == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        config.attributes["connection"] = connection
-        run(config)
 
 
 def _revision(database: Database) -> list[tuple[str]]:

@@ -11,7 +11,10 @@ from typing import Any, Literal
 import anyio
 import psycopg
 import pytest
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine
 
+from callcov_auth.store import schema
 from callcov_auth.store.sql import SqlStore
 from callcov_auth.store.tables import metadata
 from tests.support.postgres_server import PostgresServer
@@ -95,6 +98,24 @@ def _clauses(text: str) -> list[str]:
     """The parts of a definition, but for white space and, of a table, their order."""
     clauses = "".join(text.split()).removesuffix(")").split(",")
     return sorted(clauses) if text.startswith("CREATE TABLE") else clauses
+
+
+@contextmanager
+def engine_of(database: Database) -> Iterator[Engine]:
+    engine = create_engine(database.url.replace("postgresql:", "postgresql+psycopg:"))
+    yield engine
+    engine.dispose()
+
+
+def alembic(database: Database, run: Callable[[Config], None]) -> None:
+    """Let ``run`` give a command of Alembic's, in one transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    with engine_of(database) as engine, engine.begin() as connection:
+        if database.kind == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        config.attributes["connection"] = connection
+        run(config)
 
 
 @pytest.fixture(scope="session")

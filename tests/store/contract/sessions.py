@@ -18,6 +18,15 @@ async def a_session_is_found_by_its_id(store: Store) -> None:
     assert await store.session("ses_0") is None
 
 
+async def the_sessions_of_a_subject_with_the_longest_name_end_too(store: Store) -> None:
+    session = make_session(subject="é" * 255)
+    await store.add_session(session)
+    cursor, _ = await store.changes_after(None)
+    await store.revoke_sessions(session.subject, at=LATER)
+    assert await store.session(session.id) == replace(session, revoked_at=LATER)
+    assert (await store.changes_after(cursor))[1] == [Change("user", session.subject)]
+
+
 async def a_subject_of_a_session_need_not_be_a_user(store: Store) -> None:
     session = make_session(subject="service:billing é")
     await store.add_session(session)

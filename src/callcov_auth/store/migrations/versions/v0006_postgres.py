@@ -1,4 +1,4 @@
-"""Indexes that tell at a start of keys without a MAC of ours, and on PostgreSQL more numbers for the feed."""
+"""Indexes that tell at a start of keys without a MAC of ours; for PostgreSQL, more room in the feed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,9 +21,11 @@ def upgrade() -> None:
         postgresql_where=sa.text("imported"),
     )
     _count_in(sa.BigInteger(), "bigint")
+    _name_in(255)
 
 
 def downgrade() -> None:
+    _name_in(64)
     _count_in(sa.Integer(), "integer")
     op.drop_index("ix_callcov_api_keys_imported", "callcov_api_keys")
     op.drop_index("ix_callcov_api_keys_mac_id", "callcov_api_keys")
@@ -34,3 +36,8 @@ def _count_in(kind: sa.types.TypeEngine[int], name: str) -> None:
     if op.get_context().dialect.name == "postgresql":
         op.alter_column(FEED, "id", type_=kind)
         op.execute(f"ALTER SEQUENCE {SEQUENCE} AS {name}")
+
+
+def _name_in(length: int) -> None:
+    if op.get_context().dialect.name == "postgresql":
+        op.alter_column(FEED, "target_id", type_=sa.String(length))
