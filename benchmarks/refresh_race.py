@@ -152,6 +152,9 @@ class Race:
 
     def steal(self) -> None:
         """Use every family's first token again, and see the family die on both servers."""
+        for server in self.servers:
+            # They have closed what was idle during the grace.
+            server.close()
         for number, (first, newest) in enumerate(self.families):
             here, there = self.servers[number % 2], self.servers[1 - number % 2]
             # A moment ago both servers knew the caller, so that the one must hear it from the other.
