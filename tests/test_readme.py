@@ -37,6 +37,7 @@ APPS = {
     "Starlette": "/hello",
     "Any ASGI app": "/hello",
     "Say what a route needs": "/analysis/1",
+    "As a dependency of FastAPI": "/reports",
     "What a request carries": "/whoami",
     "CORS": "/hello",
 }

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from callcov_auth.asgi.answers import Answer, CreatedKey, Done, ListedKey, ListedKeys, Me, Tokens
+from callcov_auth.asgi.forms import is_form, login_from
 from callcov_auth.asgi.gate import Gate
 from callcov_auth.asgi.refusals import refusal_of, response_of
 from callcov_auth.auth import Auth
@@ -225,6 +226,8 @@ async def _given(endpoint: Endpoint, request: Request) -> BaseModel | None:
     if endpoint.method == "GET":
         return validated(endpoint.takes, _query(endpoint.takes, request))
     raw = await _body(request)
+    if endpoint.takes is LoginRequest and is_form(request.scope):
+        return validated(LoginRequest, login_from(raw))
     if not raw and not any(field.is_required() for field in endpoint.takes.model_fields.values()):
         return endpoint.takes()
     try:

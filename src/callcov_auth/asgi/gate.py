@@ -3,6 +3,7 @@
 from starlette.types import Scope
 
 from callcov_auth.asgi.credentials import Places, find_authorization
+from callcov_auth.asgi.forms import is_form
 from callcov_auth.asgi.https import SECURE_SCHEMES, is_secure
 from callcov_auth.asgi.paths import optional_patterns, path_in_app, public_patterns
 from callcov_auth.auth import Auth
@@ -24,6 +25,7 @@ class Gate:
         self._proxies = settings.trusted_proxies
         self._public = public_patterns(settings)
         self._optional = optional_patterns(settings)
+        self._login_paths = {settings.api_prefix + "/auth/login" + end for end in ("", "/")}
         self._places = Places(
             api_key_header=header.lower().encode("ascii") if header else None,
             websocket_protocol=settings.websocket_protocol,
@@ -53,9 +55,19 @@ class Gate:
         if scope.get("scheme") not in self._schemes and not is_secure(scope, self._proxies):
             raise HttpsRequired()
         found = find_authorization(scope, self._places)
+        if found is not None and self._names_a_client(found, scope):
+            return None
         if found is None and not self._public.match(path_in_app(scope)):
             raise MissingToken()
         return found
+
+    def _names_a_client(self, found: bytes, scope: Scope) -> bool:
+        """Whether this is how OAuth 2.0 clients name themselves as they log in (RFC 6749 §2.3.1).
+
+        Swagger UI does, beside the form of the password flow; there are no clients here, so it says nothing.
+        """
+        is_basic = found[:6].lower() == b"basic "
+        return is_basic and path_in_app(scope) in self._login_paths and is_form(scope)
 
     def _excuses(self, refusal: AuthError, scope: Scope) -> bool:
         """Whether a credential that was refused counts as none on this path."""

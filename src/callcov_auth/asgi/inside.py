@@ -6,7 +6,7 @@ from starlette.applications import Starlette
 
 
 def everything_inside(app: object) -> Iterator[object]:
-    """Yield ``app`` and all that hangs below it by ``app`` and ``routes``, each once."""
+    """Yield ``app`` and all that hangs below it by ``app``, ``routes`` and FastAPI's routers, each once."""
     seen: set[int] = set()
     waiting = [app]
     while waiting:
@@ -28,5 +28,6 @@ def is_cors(found: object) -> bool:
 
 def _next(found: object) -> list[object]:
     routes = getattr(found, "routes", None)
-    inner = getattr(found, "app", None)
-    return [*(routes if isinstance(routes, list) else ()), *(() if inner is None else (inner,))]
+    # FastAPI keeps a router that was included whole, where older ones copied its routes.
+    inner = [getattr(found, name, None) for name in ("app", "original_router")]
+    return [*(routes if isinstance(routes, list) else ()), *(each for each in inner if each is not None)]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from fastapi import APIRouter, Depends
+
 from callcov_auth.asgi.endpoints import (
     ENDPOINTS,
     KEY_SET_PATH,
@@ -10,19 +12,24 @@ from callcov_auth.asgi.endpoints import (
     handler_of,
     key_set_handler,
 )
+from callcov_auth.asgi.forms import FORM
 from callcov_auth.auth import Auth
-
-try:
-    from fastapi import APIRouter
-except ImportError as error:
-    raise ImportError("callcov_auth.fastapi needs FastAPI: pip install 'callcov-auth[fastapi]'") from error
+from callcov_auth.fastapi.callers import belongs_to
+from callcov_auth.fastapi.documented import refusals_of
+from callcov_auth.fastapi.schemes import BEARER, PASSWORD, PASSWORD_FORM, show_login_at
+from callcov_auth.tokens.issuer import LoginRequest
 
 
 def router(auth: Auth) -> APIRouter:
-    """Return the routes of ``auth_routes(auth)`` for ``app.include_router``: the same answers, documented."""
+    """Return the routes of ``auth_routes(auth)`` for ``app.include_router``: the same answers, documented.
+
+    The dependencies of an app that includes it authenticate by ``auth``.
+    """
     made = APIRouter(tags=["auth"])
+    show_login_at(auth.settings.api_prefix)
     for endpoint in ENDPOINTS:
         handler = handler_of(endpoint, auth)
+        belongs_to(handler, auth)
         written, other = both_paths(auth.settings.api_prefix + endpoint.path)
         made.add_api_route(written, handler, **_described(endpoint))
         made.add_api_route(other, handler, methods=[endpoint.method], include_in_schema=False)
@@ -39,6 +46,9 @@ def _described(endpoint: Endpoint) -> dict[str, Any]:
         "summary": endpoint.summary,
         "status_code": endpoint.status,
         "response_model": endpoint.answer,
+        "responses": refusals_of(endpoint),
+        # Shown alone: the handler asks for the caller itself.
+        "dependencies": [Depends(BEARER), Depends(PASSWORD)] if endpoint.needs_token else [],
         "openapi_extra": _inputs(endpoint),
     }
 
@@ -59,5 +69,8 @@ def _inputs(endpoint: Endpoint) -> dict[str, Any]:
         ]
     else:
         required = bool(schema.get("required"))
-        described["requestBody"] = {"required": required, "content": {"application/json": {"schema": schema}}}
+        content: dict[str, Any] = {"application/json": {"schema": schema}}
+        if endpoint.takes is LoginRequest:
+            content[FORM.decode()] = {"schema": PASSWORD_FORM}
+        described["requestBody"] = {"required": required, "content": content}
     return described
