@@ -14,6 +14,7 @@ from tests.support.settings import make_settings
     ("module", "package", "extra"),
     [
         ("callcov_auth.fastapi", "fastapi", "fastapi"),
+        ("callcov_auth.django", "django.http", "django"),
         ("callcov_auth.tokens.fetching", "httpx2", "client"),
         ("callcov_auth.store.postgres", "psycopg", "postgres"),
         ("callcov_auth.redis_pool", "redis", "redis"),

@@ -10,3 +10,10 @@ def python_blocks(page: str) -> list[str]:
     """Return the Python blocks of ``docs/PAGE``, in their order."""
     text = (ROOT / "docs" / page).read_text("utf-8")
     return re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+
+
+def section_blocks(page: str, heading: str) -> list[str]:
+    """Return the Python blocks that stand under ``heading``."""
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^```python\n(.*?)^```$", section, re.M | re.S)
