@@ -5,10 +5,10 @@ on the way has a bound: for a lane, for the database, and for nothing at all whi
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, move_on_after, to_thread
 from sqlalchemy import Connection
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from callcov_auth.errors import AuthError, AuthUnavailable, Conflict
 from callcov_auth.store.breaker import Breaker
 from callcov_auth.store.database import Database
+from callcov_auth.store.lookups import Lookup, Row
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -45,6 +46,10 @@ class Lanes:
         """Run ``work`` in autocommit. Raises AuthUnavailable, and what ``work`` raises."""
         return await self._run(self._reads, partial(self._reading, work))
 
+    async def look_up(self, lookup: Lookup, values: Mapping[str, Any]) -> Sequence[Row]:
+        """Return the rows of a lookup. Raises AuthUnavailable."""
+        return await self._run(self._reads, partial(self._looking_up, lookup, values))
+
     async def write(self, work: Work[T], *, seconds: float | None = None) -> T:
         """Run ``work`` in a transaction, which may take ``seconds``. Raises Conflict, AuthUnavailable."""
         return await self._run(self._writes, partial(self._writing, work, seconds))
@@ -72,6 +77,26 @@ class Lanes:
                 raise
         # The others of the pool were dropped with it, so this one is new.
         return self._read_once(work)
+
+    def _looking_up(self, lookup: Lookup, values: Mapping[str, Any]) -> Sequence[Row]:
+        engine = self._database.reading
+        pool, connection = engine.pool, engine.raw_connection()
+        try:
+            rows = lookup.rows(connection, values)
+        except self._database.errors as error:
+            if not engine.dialect.is_disconnect(error, connection.driver_connection, None):  # type: ignore[arg-type]
+                connection.close()
+                raise
+            connection.invalidate(error)
+            # The others of its pool are as dead as it is. The first to find that out drops them.
+            if engine.pool is pool:
+                engine.dispose()
+            ended = DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=True)
+            if not self._database.is_stale(ended):
+                raise
+            return self._reading(partial(lookup.over, values))
+        connection.close()
+        return rows
 
     def _read_once(self, work: Work[T]) -> T:
         with self._database.reading.connect() as connection:

@@ -22,6 +22,7 @@ def joined_times(times: Sequence[float]) -> str:
 # would take longer than the query.
 _KEY_COLUMNS = len(api_keys.columns)
 _KEY_SCOPES = list(api_keys.columns).index(api_keys.c.scopes)
+_KEY_IMPORTED = list(api_keys.columns).index(api_keys.c.imported)
 _SUPERSEDED = list(sessions.columns).index(sessions.c.superseded)
 _USER_SCOPES = list(users.columns).index(users.c.scopes)
 
@@ -37,7 +38,10 @@ def to_user(row: Sequence[Any]) -> User:
 
 
 def to_key(row: Sequence[Any]) -> Key:
-    return Key(*_with_scopes(row[:_KEY_COLUMNS], _KEY_SCOPES))
+    values = _with_scopes(row[:_KEY_COLUMNS], _KEY_SCOPES)
+    # SQLite's driver knows no truth values.
+    values[_KEY_IMPORTED] = bool(values[_KEY_IMPORTED])
+    return Key(*values)
 
 
 def to_owned_key(row: Sequence[Any]) -> OwnedKey:

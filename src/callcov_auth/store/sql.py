@@ -33,6 +33,7 @@ from callcov_auth.errors import Conflict, KeyLimitReached
 from callcov_auth.settings import SettingsError
 from callcov_auth.store.database import FEED, MIGRATION, SIGNING_KEYS, Database, hold
 from callcov_auth.store.lanes import Lanes
+from callcov_auth.store.lookups import Lookup
 from callcov_auth.store.protocol import (
     Change,
     Key,
@@ -80,6 +81,7 @@ _OWNED_KEYS = select(
 _BY_DIGEST = api_keys.c.digest.in_(bindparam("digests", expanding=True))
 _IS_SALTED = api_keys.c.salted_hash.is_not(None)
 _BY_PREFIX = and_(_IS_SALTED, api_keys.c.key_prefix.in_(bindparam("prefixes", expanding=True)))
+_KEY_BY_DIGEST = _OWNED_KEYS.where(api_keys.c.digest == bindparam("digest"))
 _KEYS_BY_DIGEST = _OWNED_KEYS.where(_BY_DIGEST)
 _KEYS_BY_DIGEST_OR_PREFIX = _OWNED_KEYS.where(or_(_BY_DIGEST, _BY_PREFIX))
 _KEY_BY_ID = select(api_keys).where(api_keys.c.id == bindparam("key_id"))
@@ -114,6 +116,9 @@ class SqlStore:
         self._auto_migrate = auto_migrate
         self.lanes = Lanes(self._database)
         """How whatever else is to be done with the database gets there."""
+        dialect = self._database.reading.dialect
+        self._key_by_digest = Lookup(_KEY_BY_DIGEST, dialect)
+        self._session_by_id = Lookup(_SESSION_BY_ID, dialect)
 
     def __repr__(self) -> str:
         return "SqlStore()"
@@ -193,6 +198,10 @@ class SqlStore:
     async def keys_by_digest(
         self, digests: Collection[bytes], salted_prefixes: Collection[str] = ()
     ) -> Sequence[OwnedKey]:
+        if len(digests) == 1 and not salted_prefixes:
+            (digest,) = digests
+            rows = await self.lanes.look_up(self._key_by_digest, {"digest": digest})
+            return [to_owned_key(row) for row in rows]
         values: dict[str, list[Any]] = {"digests": list(digests)}
         statement = _KEYS_BY_DIGEST
         if salted_prefixes:
@@ -294,7 +303,10 @@ class SqlStore:
         return await self._write(work)
 
     async def session(self, session_id: str) -> Session | None:
-        return await self._first(_SESSION_BY_ID, to_session, session_id=session_id)
+        if "\0" in session_id:
+            return None
+        rows = await self.lanes.look_up(self._session_by_id, {"session_id": session_id})
+        return to_session(rows[0]) if rows else None
 
     async def sessions(self, subject: str, *, at: float, limit: int, cursor: str | None) -> SessionPage:
         alive = and_(
