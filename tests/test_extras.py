@@ -17,6 +17,7 @@ from tests.support.settings import make_settings
         ("callcov_auth.django", "django.http", "django"),
         ("callcov_auth.tokens.fetching", "httpx2", "client"),
         ("callcov_auth.store.postgres", "psycopg", "postgres"),
+        ("callcov_auth.redis_pool", "redis", "redis"),
     ],
 )
 def test_what_to_install_is_told(
@@ -33,3 +34,13 @@ def test_a_start_on_postgresql_without_psycopg_stops_with_the_cure(monkeypatch: 
     monkeypatch.delitem(sys.modules, "callcov_auth.store.postgres", raising=False)
     with pytest.raises(SettingsError, match=r"CALLCOV_AUTH_DATABASE_URL: .*'callcov-auth\[postgres\]'"):
         Auth(make_settings(database_url="postgresql://db.example/auth"))
+
+
+def test_a_start_with_a_redis_url_and_no_redis_py_stops_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    for module in ("redis_pool", "cache.pushed", "cache.subscription"):
+        monkeypatch.delitem(sys.modules, f"callcov_auth.{module}", raising=False)
+    with pytest.raises(SettingsError, match=r"CALLCOV_AUTH_REDIS_URL: .*'callcov-auth\[redis\]'"):
+        Auth(make_settings(redis_url="redis://cache/0"))

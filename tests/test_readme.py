@@ -301,4 +301,4 @@ def default_of(name: str) -> str:
         return default.get_secret_value()
     if isinstance(default, tuple | frozenset):
         return ", ".join(sorted(default)) or "none"
-    return str(default).lower() if isinstance(default, bool) else str(default)
+    return str(default).lower() if default is None or isinstance(default, bool) else str(default)

@@ -1,10 +1,10 @@
 """Auth: builds the rooms from settings, opens and closes them, and authenticates."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -34,6 +34,9 @@ from callcov_auth.tokens.trusted import load_issuers
 from callcov_auth.tokens.verifier import TokenVerifier
 from callcov_auth.users.passwords import Passwords
 from callcov_auth.users.service import UserService
+
+if TYPE_CHECKING:
+    from callcov_auth.cache.pushed import Push
 
 # How long closing waits for the last writes, in seconds.
 CLOSING_GRACE = 5.0
@@ -67,7 +70,14 @@ class Auth:
         )
         """Who was verified a moment ago, by the value of the ``Authorization`` header."""
         self._flights: SingleFlight[Principal] = SingleFlight()
-        self._feed = Feed(self.store, self.callers, interval=settings.revocation_interval, timer=self._timer)
+        self._push = _push(settings, self._timer)
+        self._feed = Feed(
+            self.store,
+            self.callers,
+            interval=settings.revocation_interval,
+            timer=self._timer,
+            push=self._push,
+        )
         self._last_use = LastUse(self.store, timer=self._timer)
         self._keys = KeyValidator(settings, self.store, self._last_use, self._clock, self._timer)
         keyring = _keyring(settings, self._clock)
@@ -144,8 +154,10 @@ class Auth:
             await self._background.__aenter__()
             self._feed.in_background = True
             # Apart, for a write that waits for the disk must not let the trust in the cache run out.
-            self._background.start_soon(self._repeating, self._feed.poll)
-            self._background.start_soon(self._repeating, self._tend)
+            self._background.start_soon(self._feed.keep_polling)
+            self._background.start_soon(self._housekeeping)
+            if self._push is not None:
+                self._background.start_soon(self._push.listen, self._feed)
             for keys in self._remote_keys:
                 self._background.start_soon(self._refreshing, keys)
         return self
@@ -250,6 +262,8 @@ class Auth:
             await self._last_use.flush()
         self._last_use.give_up()
         self.callers.clear()
+        if self._push is not None:
+            self._push.close()
         await self.store.aclose()
 
     async def _catch_up(self) -> None:
@@ -263,20 +277,16 @@ class Auth:
             await keys.refresh()
             await anyio.sleep(KEYS_INTERVAL)
 
-    async def _repeating(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _housekeeping(self) -> None:
         while True:
             await anyio.sleep(self.settings.revocation_interval)
             try:
-                await work()
+                await self._keys.relearn()
+                await self._last_use.flush()
+                await self.signing_keys.tend()
             except Exception:
-                # A store of somebody else's may fail in any way; the task must outlive it. The feed's trust
-                # runs out meanwhile, so that nothing stale is served.
+                # A store of somebody else's may fail in any way; the task must outlive it.
                 logger.exception("housekeeping failed; it is tried again")
-
-    async def _tend(self) -> None:
-        await self._keys.relearn()
-        await self._last_use.flush()
-        await self.signing_keys.tend()
 
 
 def _header_bytes(authorization: str) -> bytes:
@@ -293,6 +303,20 @@ def _keyring(settings: AuthSettings, clock: Callable[[], float]) -> Keyring | No
         return load_keyring(settings, clock)
     except BadKey as error:
         raise SettingsError(f"CALLCOV_AUTH_SIGNING_KEYS: {error}") from None
+
+
+def _push(settings: AuthSettings, timer: Callable[[], float]) -> "Push | None":
+    # Others' tokens are revoked by nobody here.
+    if settings.redis_url is None or settings.is_resource_server:
+        return None
+    try:
+        # Here, because a program without Redis needs no library for it.
+        from callcov_auth.cache.pushed import Push
+    except ImportError:
+        raise SettingsError(
+            "CALLCOV_AUTH_REDIS_URL: it is reached through redis-py; pip install 'callcov-auth[redis]'"
+        ) from None
+    return Push(settings.redis_url.get_secret_value(), settings.revocation_channels, timer=timer)
 
 
 def _store(settings: AuthSettings) -> Any:

@@ -132,6 +132,31 @@ class StoreRestored(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PushLost(Event):
+    """Redis tells no revocations here: they are found by the poll, within ``revocation_interval``."""
+
+    name = "push_lost"
+    level = logging.WARNING
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushRestored(Event):
+    """Redis tells revocations again, and what it did not tell was asked of the store."""
+
+    name = "push_restored"
+
+
+@dataclass(frozen=True, slots=True)
+class PushFailed(Event):
+    """A revocation was not told over Redis, nor are those of the next second: the others' polls find them."""
+
+    name = "push_failed"
+    level = logging.WARNING
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeysFetched(Event):
     """A trusted issuer's key set came; ``refused`` tells of each key that cannot be used, and why."""
 

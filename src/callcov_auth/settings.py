@@ -7,9 +7,11 @@ setting and the cure and never shows the value.
 
 import json
 import os
+import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
@@ -158,6 +160,25 @@ def _database_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _redis_url(url: SecretStr) -> SecretStr:
+    parts = urlsplit(url.get_secret_value())
+    try:
+        port_is_real = parts.port != 0
+    except ValueError:
+        port_is_real = False
+    if parts.scheme == "unix":
+        names_a_server = parts.path.startswith("/")
+    else:
+        names_a_server = parts.scheme in ("redis", "rediss") and bool(parts.hostname)
+        names_a_server = names_a_server and bool(re.fullmatch(r"(/\d{0,9})?", parts.path))
+    if not (names_a_server and port_is_real) or parts.fragment:
+        raise ValueError(
+            "it names no Redis; write redis://HOST:6379/0, rediss:// for TLS, or unix:///FILE; "
+            "in a password, '#', '/', '?', '@' and '%' are written %23, %2F, %3F, %40 and %25"
+        )
+    return url
+
+
 def _network(value: Any) -> Any:
     if value == "unix" or isinstance(value, IPv4Network | IPv6Network):
         return value
@@ -254,6 +275,9 @@ class AuthSettings(BaseSettings):
     # A SecretStr, because a URL may hold a password.
     database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///callcov_auth.db")
     auto_migrate: bool = True
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
+        default=None, description="pushes revocations to all processes; they are polled for all the same"
+    )
 
     require_https: bool = True
     trusted_proxies: Annotated[tuple[Proxy, ...], NoDecode, BeforeValidator(_listed)] = ()
@@ -368,6 +392,15 @@ class AuthSettings(BaseSettings):
         """The keys that seal the stored signing keys: the one in force, then those that only open."""
         secrets = _texts(self.secret, self.pepper, *self.previous_secrets)
         return tuple(derive(secret, "signing key seal") for secret in secrets)
+
+    @cached_property
+    def revocation_channels(self) -> tuple[str, ...]:
+        """The Redis channels of this deployment: the one to tell revocations on, then older secrets'."""
+        keys = (
+            derive(secret, "feed") for secret in _texts(self.pepper or self.secret, *self.previous_secrets)
+        )
+        # A digest of the key, for a channel's name is no secret: whoever may look at Redis sees it.
+        return tuple(f"callcov-auth:revocations:{blake2b(key, digest_size=16).hexdigest()}" for key in keys)
 
     def replace(self, **changes: Any) -> Self:
         """Return these settings with ``changes``, validated again."""

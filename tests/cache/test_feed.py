@@ -3,6 +3,7 @@
 import anyio
 import anyio.lowlevel
 import pytest
+from trio.testing import MockClock
 
 from callcov_auth.cache.feed import Feed
 from callcov_auth.cache.principals import PrincipalCache
@@ -20,6 +21,7 @@ class Changes:
     def __init__(self) -> None:
         self.rows: list[Change] = []
         self.fails = False
+        self.error: Exception | None = None
         self.too_many = False
         self.polls = 0
 
@@ -27,6 +29,8 @@ class Changes:
         self.polls += 1
         # As a store in a worker thread does, let others go on meanwhile.
         await anyio.lowlevel.checkpoint()
+        if self.error is not None:
+            raise self.error
         if self.fails:
             raise AuthUnavailable(reason="store_OperationalError")
         if self.too_many:
@@ -95,7 +99,7 @@ async def test_more_changes_than_can_be_told_empty_the_cache(
 async def test_this_process_hears_of_its_own_changes_at_once(feed: Feed, cache: PrincipalCache) -> None:
     await feed.poll()
     remember(cache)
-    feed.publish(Change("key", "k"))
+    await feed.publish(Change("key", "k"))
     assert cache.get(b"h") is None
 
 
@@ -139,6 +143,70 @@ async def test_catching_up_polls_only_when_trust_has_run_out(
     clock.advance(2)
     assert await feed.catch_up()
     assert store.polls == 2
+
+
+def polls_in(seconds: float, feed: Feed, store: Changes, *, called_every: float | None = None) -> int:
+    """How often the feed polls in so many seconds, of a clock that jumps to whatever is waited for."""
+
+    async def run() -> None:
+        with anyio.move_on_after(seconds):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(feed.keep_polling)
+                while True:
+                    await anyio.sleep(called_every or seconds)
+                    feed.hear([Change("key", "k")])
+
+    anyio.run(run, backend="trio", backend_options={"clock": MockClock(autojump_threshold=0)})
+    return store.polls
+
+
+def test_it_polls_once_an_interval(feed: Feed, store: Changes) -> None:
+    assert polls_in(9, feed, store) == 4
+
+
+def test_it_polls_soon_after_it_was_called(feed: Feed, store: Changes) -> None:
+    assert polls_in(1.9, feed, store, called_every=1.5) == 1
+
+
+def test_a_flood_of_calls_costs_four_polls_an_interval(feed: Feed, store: Changes) -> None:
+    assert polls_in(9, feed, store, called_every=0.01) == 17
+
+
+def test_a_poll_that_fails_in_an_unforeseen_way_is_tried_again(
+    feed: Feed, store: Changes, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.error = ZeroDivisionError()
+    assert polls_in(9, feed, store) == 4
+    assert caplog.text.count("housekeeping failed; it is tried again") == 4
+
+
+async def test_what_is_heard_is_forgotten_at_once(feed: Feed, cache: PrincipalCache) -> None:
+    await feed.poll()
+    remember(cache)
+    feed.hear([Change("key", "other"), Change("user", "u")])
+    assert cache.get(b"h") is None
+
+
+class Told:
+    """As much of a push as the feed uses, which looks at the cache when it is told."""
+
+    def __init__(self, cache: PrincipalCache) -> None:
+        self.cache = cache
+        self.told: list[tuple[Change, bool]] = []
+
+    async def publish(self, change: Change) -> None:
+        self.told.append((change, self.cache.get(b"h") is None))
+
+
+async def test_others_are_told_after_this_process_has_forgotten(
+    store: Changes, cache: PrincipalCache, clock: Clock
+) -> None:
+    push = Told(cache)
+    feed = Feed(store, cache, interval=2.0, timer=clock, push=push)  # type: ignore[arg-type]
+    await feed.poll()
+    remember(cache)
+    await feed.publish(Change("key", "k"))
+    assert push.told == [(Change("key", "k"), True)]
 
 
 async def test_of_all_who_catch_up_at_once_one_polls(feed: Feed, store: Changes) -> None:

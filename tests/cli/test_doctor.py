@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from tests.cli.running import EMAIL, add_user, run, run_json, run_process, with_auth
 from tests.support.clock import Clock
+from tests.support.redis_server import RedisServer
 
 DAY = 86400
 
@@ -77,6 +79,36 @@ def test_https_off_is_found(sound: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("CALLCOV_AUTH_REQUIRE_HTTPS", "false")
 
     assert "REQUIRE_HTTPS is off" in only("https")["problem"]
+
+
+def test_a_redis_that_answers_is_no_finding(
+    sound: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLCOV_AUTH_REDIS_URL", redis_url)
+    assert found() == []
+
+
+def test_a_redis_that_is_down_is_found(
+    sound: Path, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLCOV_AUTH_REDIS_URL", own_redis.url)
+    own_redis.kill()
+    assert "it cannot be used (ConnectionError)" in only("redis")["problem"]
+
+
+def test_an_option_of_redis_that_there_is_none_of_is_found(
+    sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLCOV_AUTH_REDIS_URL", "redis://cache/0?colour=hunter22")
+    assert "CALLCOV_AUTH_REDIS_URL" in only("settings")["problem"]
+    assert "hunter22" not in str(found())
+
+
+def test_a_lack_of_redis_py_is_found(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLCOV_AUTH_REDIS_URL", "redis://cache/0")
+    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.delitem(sys.modules, "callcov_auth.redis_pool", raising=False)
+    assert "callcov-auth[redis]" in only("redis")["cure"]
 
 
 def test_a_missing_secret_is_found(folder: Path) -> None:

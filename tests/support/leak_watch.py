@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 import pytest
@@ -76,6 +77,8 @@ class LeakWatch:
     def _see_settings(self, _: None, settings: AuthSettings, **__: Any) -> None:
         for name in SECRET_SETTINGS:
             self._see_setting(getattr(settings, name))
+        if settings.redis_url is not None:
+            self._see_setting(urlsplit(settings.redis_url.get_secret_value()).password)
         self.scan.text("repr", repr(settings))
 
     def _see_setting(self, value: object) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from anyio import to_thread
 from sqlalchemy.engine import make_url
 
 from callcov_auth.asgi.answers import rfc3339
@@ -45,7 +46,9 @@ async def examine() -> list[Finding]:
         settings = AuthSettings()
     except SettingsError as error:
         return [*here, *(Finding("settings", *problem) for problem in settings_problems(error))]
-    return [*here, *_https(settings), *await _database(settings)]
+    # Without Redis, for what is wrong with it was found, and looking at the database needs none.
+    database = await _database(settings.replace(redis_url=None))
+    return [*here, *_https(settings), *await _redis(settings), *database]
 
 
 def _env_file(path: Path) -> Iterator[Finding]:
@@ -73,6 +76,26 @@ def _https(settings: AuthSettings) -> Iterator[Finding]:
             "CALLCOV_AUTH_REQUIRE_HTTPS is off, so credentials may cross networks for all to read",
             "set it to true; where a proxy ends TLS, name it in CALLCOV_AUTH_TRUSTED_PROXIES",
         )
+
+
+async def _redis(settings: AuthSettings) -> list[Finding]:
+    if settings.redis_url is None:
+        return []
+    try:
+        from callcov_auth.redis_pool import ping
+
+        await to_thread.run_sync(ping, settings.redis_url.get_secret_value())
+    except SettingsError as error:
+        return [Finding("settings", *problem) for problem in settings_problems(error)]
+    except ImportError:
+        cure = "pip install 'callcov-auth[redis]', or unset CALLCOV_AUTH_REDIS_URL"
+        return [Finding("redis", "CALLCOV_AUTH_REDIS_URL is set, and redis is not installed", cure)]
+    except Exception as error:
+        # By its kind alone, for its text may hold an address.
+        problem = f"it cannot be used ({type(error).__name__}), so revocations are found by polls alone"
+        cure = "check CALLCOV_AUTH_REDIS_URL, its password, and that its server is up"
+        return [Finding("redis", problem, cure)]
+    return []
 
 
 async def _database(settings: AuthSettings) -> list[Finding]:

@@ -10,7 +10,7 @@ from callcov_auth.cli.output import print_json
 
 
 def doctor(as_json: Json = False) -> None:
-    """Look for what is wrong with the settings, the database, HTTPS, the secret, the clock and the keys.
+    """Look for what is wrong with the settings, database, Redis, HTTPS, the secret, the clock and the keys.
 
     Exit code 1 if anything is found.
     """
@@ -22,7 +22,7 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         print_json({"ok": not findings, "findings": [asdict(finding) for finding in findings]})
     elif not findings:
-        typer.echo("Nothing found: settings, database, HTTPS, secret, clock and keys are in order.")
+        typer.echo("Nothing found: settings, database, Redis, HTTPS, secret, clock and keys are in order.")
     else:
         for finding in findings:
             typer.echo(f"{finding.check}: {finding.problem}\n  cure: {finding.cure}")

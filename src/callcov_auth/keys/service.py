@@ -107,7 +107,7 @@ class KeyService:
         if key.revoked_at is not None:
             return
         await self.store.revoke_key(key_id, at=self.clock())
-        self.feed.publish(Change("key", key_id))
+        await self.feed.publish(Change("key", key_id))
         emit(KeyRevoked(key_id, key.owner))
 
     async def rotate(self, key_id: str, *, owner: str | None = None, grace_seconds: int = DAY) -> NewKey:
@@ -123,7 +123,7 @@ class KeyService:
         await self.store.replace_key(
             key_id, new, ends_at=now + grace, max_active=2 * self.settings.max_active_keys
         )
-        self.feed.publish(Change("key", key_id))
+        await self.feed.publish(Change("key", key_id))
         emit(KeyRotated(key_id, new.id, old.owner))
         return _new_key(text, new)
 

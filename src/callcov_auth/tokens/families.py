@@ -79,7 +79,7 @@ class Families:
 
     async def _end(self, session: Session) -> None:
         await self.store.revoke_session(session.id, at=self.clock())
-        self.feed.publish(Change("session", session.id))
+        await self.feed.publish(Change("session", session.id))
         emit(RefreshReused(session.subject, session.id))
         raise TokenRevoked("The session was ended", reason="refresh_reused")
 

@@ -137,7 +137,7 @@ class TokenService:
         """
         named = validated(SessionsRequest, {"subject": subject}).subject
         await self.store.revoke_sessions(named, at=self.clock())
-        self.feed.publish(Change("user", named))
+        await self.feed.publish(Change("user", named))
         emit(LoggedOutEverywhere(named))
 
     async def sessions(self, subject: str, **fields: Any) -> SessionPage:
@@ -177,7 +177,7 @@ class TokenService:
 
     async def _end(self, session_id: str) -> None:
         await self.store.revoke_session(session_id, at=self.clock())
-        self.feed.publish(Change("session", session_id))
+        await self.feed.publish(Change("session", session_id))
         emit(LoggedOut(session_id))
 
     def _pair(self, session: Session, scopes: frozenset[str], refresh_token: str) -> TokenPair:

@@ -96,27 +96,27 @@ class UserService:
         request = validated(PasswordRequest, {"password": password})
         password_hash = await self._passwords.hash(request.password)
         self._found(await self._store.change_password(user_id, password_hash, at=self._clock()))
-        self._changed(user_id, "password_set")
+        await self._changed(user_id, "password_set")
 
     async def set_scopes(self, user_id: str, scopes: Collection[str]) -> None:
         """Set what the user may do; the user's keys are cut to it from now on. Raises NotFound."""
         request = validated(ScopesRequest, {"scopes": sorted(scopes)})
         found = await self._store.set_user_scopes(user_id, frozenset(request.scopes), at=self._clock())
         self._found(found)
-        self._changed(user_id, "scopes_set")
+        await self._changed(user_id, "scopes_set")
 
     async def disable(self, user_id: str) -> None:
         """Refuse the user's password, keys and sessions from now on. Raises NotFound."""
         self._found(await self._store.disable_user(user_id, at=self._clock()))
-        self._changed(user_id, "disabled")
+        await self._changed(user_id, "disabled")
 
     @staticmethod
     def _found(found: bool) -> None:
         if not found:
             raise NotFound("There is no such user", reason="user_not_found")
 
-    def _changed(self, user_id: str, change: str) -> None:
-        self._feed.publish(Change("user", user_id))
+    async def _changed(self, user_id: str, change: str) -> None:
+        await self._feed.publish(Change("user", user_id))
         emit(UserChanged(user_id, change))
 
 
