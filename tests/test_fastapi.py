@@ -49,7 +49,7 @@ async def test_its_openapi_shows_what_goes_in_and_out(auth: Auth, app: FastAPI) 
         if method != "HEAD"
     }
     assert shown < routes
-    assert len(shown) == 10
+    assert len(shown) == 11
     login = paths["/api/v1/auth/login"]["post"]
     body = login["requestBody"]["content"]["application/json"]["schema"]
     assert set(body["properties"]) == {"email", "password"}

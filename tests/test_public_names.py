@@ -69,6 +69,7 @@ ROUTES = {
     ("DELETE", "/api/v1/api-keys/{key_id}"),
     ("POST", "/api/v1/api-keys/{key_id}/rotate"),
     ("GET", "/api/v1/users/me"),
+    ("GET", "/api/v1/auth/check"),
     ("GET", "/.well-known/jwks.json"),
 }
 
@@ -92,7 +93,7 @@ SERVICE_METHODS = {
     "users.set_password": "(user_id, password)",
     "users.set_scopes": "(user_id, scopes)",
     "users.disable": "(user_id)",
-    "tokens.login": "(email, password)",
+    "tokens.login": "(email, password, *, address=None)",
     "tokens.refresh": "(refresh_token)",
     "tokens.logout": "(refresh_token=None, *, session_id=None)",
     "tokens.session_of": "(refresh_token)",

@@ -51,6 +51,8 @@ DEFAULTS = {
     "password_time_cost": 2,
     "password_memory_kib": 19456,
     "password_workers": 1,
+    "login_rate": "5/minute",
+    "failure_rate": "100/minute",
     "render_refusal": None,
 }
 

@@ -25,8 +25,14 @@ def bearer(credential: str) -> Callable[[], Headers]:
 
 
 def memory_settings(**changes: Any) -> AuthSettings:
-    """Return the defaults, but for a new secret, a database in memory, and ``changes``."""
-    values = {"secret": secrets.token_urlsafe(48), "database_url": "sqlite://", **changes}
+    """Return the defaults, but for a new secret, a database in memory, any refusals, and ``changes``."""
+    values = {
+        "secret": secrets.token_urlsafe(48),
+        "database_url": "sqlite://",
+        # What is measured of floods is what each refused credential costs, and not its 429.
+        "failure_rate": None,
+        **changes,
+    }
     return AuthSettings(_env_file=None, **values)
 
 

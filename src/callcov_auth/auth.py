@@ -1,7 +1,9 @@
 """Auth: builds the rooms from settings, opens and closes them, and authenticates."""
 
+import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,10 +14,13 @@ from anyio.abc import TaskGroup
 from callcov_auth.cache.feed import Feed
 from callcov_auth.cache.flight import SingleFlight
 from callcov_auth.cache.principals import PrincipalCache
+from callcov_auth.counting import Counters, LocalCounters, SharedCounters
 from callcov_auth.credential import Credential, parse_authorization
-from callcov_auth.errors import InvalidToken
+from callcov_auth.errors import AuthError, AuthUnavailable, InvalidToken
 from callcov_auth.events import logger
+from callcov_auth.failures import Failures
 from callcov_auth.keys.last_use import LastUse
+from callcov_auth.keys.rated import RatedPrincipal, count_use
 from callcov_auth.keys.service import KeyService
 from callcov_auth.keys.validator import KeyValidator
 from callcov_auth.principal import Principal
@@ -34,6 +39,7 @@ from callcov_auth.tokens.trusted import load_issuers
 from callcov_auth.tokens.verifier import TokenVerifier
 from callcov_auth.users.passwords import Passwords
 from callcov_auth.users.service import UserService
+from callcov_auth.users.throttle import LoginThrottle
 
 if TYPE_CHECKING:
     from callcov_auth.cache.pushed import Push
@@ -42,6 +48,8 @@ if TYPE_CHECKING:
 CLOSING_GRACE = 5.0
 # How often it is looked whether an issuer's keys are due, in seconds.
 KEYS_INTERVAL = 1.0
+# How many names are counted in this process, of each kind: about 16 MiB.
+MAX_COUNTED = 65_536
 
 
 class Auth:
@@ -69,6 +77,9 @@ class Auth:
             settings.cache_size, timer=self._timer, hashed=settings.hash_cached_credentials
         )
         """Who was verified a moment ago, by the value of the ``Authorization`` header."""
+        # A key with a rate is named so that no header finds it: each of its uses must be counted. A guess
+        # that a header could hold would not be, so nobody can guess it.
+        self._rated = secrets.token_bytes(16)
         self._flights: SingleFlight[Principal] = SingleFlight()
         self._push = _push(settings, self._timer)
         self._feed = Feed(
@@ -89,6 +100,13 @@ class Auth:
         self._entered = 0
         self._background: TaskGroup | None = None
 
+        limit = settings.failure_limit
+        self.failures = None if limit is None else Failures(limit, self._timer)
+        """How often credentials were refused, by the address that sent them; None where nobody counts."""
+        self._shared = _shared_counters(settings, self._timer)
+        counters: Counters = self._shared or LocalCounters(MAX_COUNTED, self._timer)
+        # By themselves, so that failed logins push no key's count out.
+        self._key_counters: Counters = self._shared or LocalCounters(MAX_COUNTED, self._timer)
         self.keys = KeyService(settings, self.store, self._feed, self._keys, self._clock)
         self.users = UserService(
             store=self.store,
@@ -98,6 +116,7 @@ class Auth:
                 memory_kib=settings.password_memory_kib,
                 workers=settings.password_workers,
             ),
+            throttle=_login_throttle(settings, counters),
             clock=self._clock,
         )
         self.tokens = TokenService(
@@ -125,6 +144,23 @@ class Auth:
     def now(self) -> float:
         """The clock's Unix seconds."""
         return self._clock()
+
+    @property
+    def timer(self) -> Callable[[], float]:
+        """The monotonic clock that ages are taken by, in seconds."""
+        return self._timer
+
+    async def is_ready(self) -> bool:
+        """Whether a credential can be decided on now: the store answers, and the cache is trusted."""
+        try:
+            await self.ensure_open()
+            await self.store.changes_after(None)
+        except Exception as error:
+            logger.debug("not ready: %s", type(error).__name__)
+            return False
+        if self._background is None:
+            await self._catch_up()
+        return self._feed.trusts_cache(self._timer())
 
     async def open(self) -> None:
         """Connect the store and bring its schema up to date. Raises SchemaError, AuthUnavailable.
@@ -196,9 +232,10 @@ class Auth:
                 self._opened = 1
 
     async def authenticate(self, authorization: bytes | str) -> Principal:
-        """Return whose ``Authorization`` header value this is.
+        """Return whose ``Authorization`` header value this is; of a key with a rate it is one use.
 
-        Raises InvalidToken, TokenExpired, TokenRevoked, or AuthUnavailable where that cannot be known.
+        Raises InvalidToken, TokenExpired, TokenRevoked, RateLimited for a key whose rate is used up, or
+        AuthUnavailable where that cannot be known.
         """
         if self._background is None:
             await self.ensure_open()
@@ -216,7 +253,25 @@ class Auth:
         header = credential.header
         # Whoever comes after a revocation must not board a lookup that began before it.
         name = (header, self.callers.version)
-        return self.callers.get(header) or await self._flights.run(name, partial(self._look_up, credential))
+        caller = (
+            self.callers.get(header)
+            or self.callers.get(self._rated + header)
+            or await self._flights.run(name, partial(self._look_up, credential))
+        )
+        if isinstance(caller, RatedPrincipal):
+            await count_use(caller, self._key_counters)
+        return caller
+
+    def has_met(self, authorization: bytes) -> bool:
+        """Whether this header value was verified lately, or is being looked up: that is nobody's guess."""
+        if self.callers.holds(authorization):
+            return True
+        try:
+            header = parse_authorization(authorization).header
+        except AuthError:
+            return False
+        is_held = self.callers.holds(header) or self.callers.holds(self._rated + header)
+        return is_held or (header, self.callers.version) in self._flights
 
     async def _look_up(self, credential: Credential) -> Principal:
         # Before the lookup: see PrincipalCache.put.
@@ -225,7 +280,9 @@ class Auth:
             principal = await self._keys.validate(credential.text)
         else:
             principal = await self._tokens.verify(credential.text)
-        self.callers.put(credential.header, principal, self._until(principal), version=version)
+        header = credential.header
+        name = self._rated + header if isinstance(principal, RatedPrincipal) else header
+        self.callers.put(name, principal, self._until(principal), version=version)
         return principal
 
     def _until(self, principal: Principal) -> float:
@@ -264,6 +321,8 @@ class Auth:
         self.callers.clear()
         if self._push is not None:
             self._push.close()
+        if self._shared is not None:
+            await self._shared.aclose()
         await self.store.aclose()
 
     async def _catch_up(self) -> None:
@@ -271,6 +330,13 @@ class Auth:
         if await self._feed.catch_up():
             await self._keys.relearn()
             await self._last_use.flush()
+            await self._share_failures()
+
+    async def _share_failures(self) -> None:
+        if self.failures is not None and self._shared is not None:
+            # What cannot be told is counted here; the log has said that Redis is lost.
+            with suppress(AuthUnavailable):
+                await self.failures.share(self._shared)
 
     async def _refreshing(self, keys: RemoteKeys) -> None:
         while True:
@@ -284,6 +350,7 @@ class Auth:
                 await self._keys.relearn()
                 await self._last_use.flush()
                 await self.signing_keys.tend()
+                await self._share_failures()
             except Exception:
                 # A store of somebody else's may fail in any way; the task must outlive it.
                 logger.exception("housekeeping failed; it is tried again")
@@ -317,6 +384,21 @@ def _push(settings: AuthSettings, timer: Callable[[], float]) -> "Push | None":
             "CALLCOV_AUTH_REDIS_URL: it is reached through redis-py; pip install 'callcov-auth[redis]'"
         ) from None
     return Push(settings.redis_url.get_secret_value(), settings.revocation_channels, timer=timer)
+
+
+def _shared_counters(settings: AuthSettings, timer: Callable[[], float]) -> SharedCounters | None:
+    if settings.redis_url is None or settings.is_resource_server:
+        return None
+    # Here, because a program without Redis needs no library for it; _push has looked for that.
+    from callcov_auth.counting_redis import RedisCounters
+
+    return RedisCounters(settings.redis_url.get_secret_value(), key=settings.pepper_key, timer=timer)
+
+
+def _login_throttle(settings: AuthSettings, counters: Counters) -> LoginThrottle:
+    # A resource server has no pepper, and nobody logs in there.
+    key = b"" if settings.is_resource_server else settings.pepper_key
+    return LoginThrottle(settings.login_limit, settings.failure_limit, counters, key)
 
 
 def _store(settings: AuthSettings) -> Any:

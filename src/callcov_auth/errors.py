@@ -125,14 +125,22 @@ class ValidationFailed(AuthError):
 
 
 class RateLimited(AuthError):
-    """Too many failures. ``reset`` is in seconds from now."""
+    """Too many failures, or too many uses of a key. ``reset`` is in seconds from now."""
 
     code, status = "rate_limited", 429
     description = "Too many failed attempts; try again later"
 
-    def __init__(self, *, limit: int, remaining: int, reset: int, reason: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        limit: int,
+        remaining: int,
+        reset: int,
+        reason: str | None = None,
+    ) -> None:
         self.limit, self.remaining, self.reset = limit, remaining, reset
-        super().__init__(reason=reason, retry_after=reset)
+        super().__init__(message, reason=reason, retry_after=reset)
 
     def headers(self) -> list[tuple[str, str]]:
         return [

@@ -157,6 +157,20 @@ class PushFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CountersLost(Event):
+    """Redis does not count: logins, and keys with a rate, are not available; addresses count here alone."""
+
+    name = "counters_lost"
+    level = logging.WARNING
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountersRestored(Event):
+    name = "counters_restored"
+
+
+@dataclass(frozen=True, slots=True)
 class KeysFetched(Event):
     """A trusted issuer's key set came; ``refused`` tells of each key that cannot be used, and why."""
 

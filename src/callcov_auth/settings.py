@@ -30,6 +30,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from callcov_auth.rates import Rate
 from callcov_auth.weak_secrets import MIN_BYTES, weakness
 
 ENV_PREFIX = "CALLCOV_AUTH_"
@@ -190,6 +191,15 @@ def _network(value: Any) -> Any:
         ) from None
 
 
+def _rate_or_none(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
+
+def _rate(text: str) -> str:
+    Rate.parse(text)
+    return text
+
+
 Strong = Annotated[SecretStr, AfterValidator(_strong)]
 Pepper = Annotated[SecretStr, AfterValidator(_pepper)]
 PathPattern = Annotated[str, AfterValidator(_path_pattern)]
@@ -197,6 +207,7 @@ Proxy = Annotated[Network | Literal["unix"], BeforeValidator(_network)]
 Segment = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,15}$")]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 TokenType = Annotated[str, AfterValidator(_token_type)]
+RateText = Annotated[str, AfterValidator(_rate)]
 HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
 
 
@@ -321,6 +332,13 @@ class AuthSettings(BaseSettings):
     password_memory_kib: int = Field(default=19456, ge=8, le=4 * 1024 * 1024)
     password_workers: int = Field(default=1, ge=1, le=64)
 
+    login_rate: Annotated[RateText | None, BeforeValidator(_rate_or_none)] = Field(
+        default="5/minute", description="failed logins, for each account and address; None for no bound"
+    )
+    failure_rate: Annotated[RateText | None, BeforeValidator(_rate_or_none)] = Field(
+        default="100/minute", description="refused credentials, for each address; None for no bound"
+    )
+
     render_refusal: ImportString[Callable[..., tuple[str, Mapping[str, Any]]]] | None = None
 
     def __init__(self, **values: Any) -> None:
@@ -401,6 +419,16 @@ class AuthSettings(BaseSettings):
         )
         # A digest of the key, for a channel's name is no secret: whoever may look at Redis sees it.
         return tuple(f"callcov-auth:revocations:{blake2b(key, digest_size=16).hexdigest()}" for key in keys)
+
+    @cached_property
+    def login_limit(self) -> Rate | None:
+        """``login_rate`` as a Rate."""
+        return None if self.login_rate is None else Rate.parse(self.login_rate)
+
+    @cached_property
+    def failure_limit(self) -> Rate | None:
+        """``failure_rate`` as a Rate."""
+        return None if self.failure_rate is None else Rate.parse(self.failure_rate)
 
     def replace(self, **changes: Any) -> Self:
         """Return these settings with ``changes``, validated again."""

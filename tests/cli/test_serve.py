@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import httpx2
 import pytest
 
 from tests.cli.running import EMAIL, PASSWORD, TIMEOUT, add_user, run, run_json
+from tests.support.polling import eventually_in_thread
 from tests.support.tls import Certificate, make_certificate
 
 LOCAL = {"CALLCOV_AUTH_REQUIRE_HTTPS": "false"}
@@ -103,6 +105,58 @@ def test_sigterm_stops_it_gracefully_and_nothing_pending_is_lost(tmp_path: Path)
     assert exit_code == -signal.SIGTERM, "as a process ends that was told to"
     assert "Application shutdown complete" in served.said()
     assert "Traceback" not in served.said()
+
+
+def test_sigterm_lets_a_request_that_is_under_way_end(tmp_path: Path) -> None:
+    add_user()
+    # A password takes a second to hash, and is not hashed yet when the signal comes.
+    slow = {
+        **LOCAL,
+        "CALLCOV_AUTH_PASSWORD_TIME_COST": "20",
+        "CALLCOV_AUTH_PASSWORD_MEMORY_KIB": "65536",
+    }
+    with serve(tmp_path, **slow) as served, ThreadPoolExecutor() as pool:
+        login = pool.submit(httpx2.post, f"{served.url}/api/v1/auth/login", json=LOGIN, timeout=TIMEOUT)
+        other = pool.submit(
+            httpx2.post, f"{served.url}/api/v1/auth/login", json={**LOGIN, "password": "no"}, timeout=TIMEOUT
+        )
+        eventually_in_thread(lambda: connections_to(served.url) == 2)
+        exit_code = served.stop()
+        answers = [login.result().status_code, other.result().status_code]
+
+    assert answers == [200, 401]
+    assert exit_code == -signal.SIGTERM
+
+
+def connections_to(url: str) -> int:
+    """How many connections are established with the server at ``url``, seen from its end."""
+    port = f":{int(url.rpartition(':')[2]):04X}"
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(line.split()[1].endswith(port) and line.split()[3] == "01" for line in lines)
+
+
+def test_health_is_told_to_whoever_asks(tmp_path: Path) -> None:
+    add_user()
+    # Over plain HTTP, where everything else is refused.
+    with serve(tmp_path) as served, httpx2.Client(base_url=served.url) as client:
+        answers = [client.get(path) for path in ("/health/live", "/health/ready")]
+        refused = client.get("/health")
+
+    assert [(answer.status_code, answer.json()) for answer in answers] == [(200, {"status": "ok"})] * 2
+    assert refused.json()["error"]["code"] == "https_required"
+
+
+def test_a_store_that_is_gone_makes_it_unready_and_not_dead(tmp_path: Path) -> None:
+    add_user()
+    database = Path.cwd() / "callcov_auth.db"
+    with serve(tmp_path, **LOCAL) as served, httpx2.Client(base_url=served.url) as client:
+        assert client.get("/health/ready").status_code == 200
+        content = database.read_bytes()
+        database.write_bytes(b"no database" * 1000)
+        eventually_in_thread(lambda: client.get("/health/ready").status_code == 503)
+        assert client.get("/health/live").status_code == 200
+        database.write_bytes(content)
+        eventually_in_thread(lambda: client.get("/health/ready").status_code == 200)
 
 
 def test_its_log_tells_what_happened_and_holds_no_secret(tmp_path: Path) -> None:

@@ -235,8 +235,8 @@ async def test_a_login_does_not_outlive_what_overtook_it(
     """The password is right, and is changed before the session begins."""
     check = auth.tokens.check_password
 
-    async def overtaken(email: str, password: str) -> User:
-        checked = await check(email, password)
+    async def overtaken(email: str, password: str, address: str | None) -> User:
+        checked = await check(email, password, address)
         if act == "disable":
             await auth.users.disable(user.id)
         else:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,10 @@ from starlette.routing import Route
 
 from callcov_auth.asgi.answers import Answer, CreatedKey, Done, ListedKey, ListedKeys, Me, Tokens
 from callcov_auth.asgi.forms import is_form, login_from
+from callcov_auth.asgi.forwarded import CHECK_PATH, identity_headers
 from callcov_auth.asgi.gate import Gate
+from callcov_auth.asgi.guards import check as refuse_lacking
+from callcov_auth.asgi.https import source_of
 from callcov_auth.asgi.refusals import refusal_of, response_of
 from callcov_auth.auth import Auth
 from callcov_auth.errors import (
@@ -29,7 +32,7 @@ from callcov_auth.principal import Principal
 from callcov_auth.strict_json import NotStrictJson, read_object
 from callcov_auth.tokens.issuer import LoginRequest, LogoutRequest, RefreshRequest
 from callcov_auth.tokens.keyring import KEY_SET_MAX_AGE
-from callcov_auth.validation import validated
+from callcov_auth.validation import is_scope_token, validated
 
 MAX_BODY_BYTES = 64 * 1024
 KEY_SET_PATH = "/.well-known/jwks.json"
@@ -45,11 +48,16 @@ class Call:
     caller: Principal
     given: Any
     key_id: str = ""
+    address: str | None = None
+    """What the client is counted by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One route. ``needs_token`` is false for the routes that are open."""
+    """One route. ``needs_token`` is false for the routes that are open.
+
+    ``judges`` is for those whose body is a credential: their refusals count by the client's address.
+    """
 
     method: str
     path: str
@@ -59,10 +67,12 @@ class Endpoint:
     takes: type[BaseModel] | None = None
     status: int = 200
     needs_token: bool = True
+    judges: bool = False
 
 
 async def login(call: Call) -> Tokens:
-    return Tokens.of(await call.auth.tokens.login(call.given.email, call.given.password))
+    given = call.given
+    return Tokens.of(await call.auth.tokens.login(given.email, given.password, address=call.address))
 
 
 async def refresh(call: Call) -> Tokens:
@@ -110,7 +120,14 @@ async def me(call: Call) -> Me:
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/auth/login", "Log in", Tokens, login, LoginRequest, needs_token=False),
     Endpoint(
-        "POST", "/auth/refresh", "Get a new access token", Tokens, refresh, RefreshRequest, needs_token=False
+        "POST",
+        "/auth/refresh",
+        "Get a new access token",
+        Tokens,
+        refresh,
+        RefreshRequest,
+        needs_token=False,
+        judges=True,
     ),
     Endpoint("POST", "/auth/logout", "End the session", Done, logout, LogoutRequest),
     Endpoint("POST", "/api-keys/", "Create an API key", CreatedKey, create_key, KeyRequest, status=201),
@@ -140,7 +157,8 @@ def auth_routes(auth: Auth) -> list[Route]:
         handler = handler_of(endpoint, auth)
         for path in both_paths(auth.settings.api_prefix + endpoint.path):
             routes.append(Route(path, handler, methods=[endpoint.method], name=endpoint.run.__name__))
-    key_set = key_set_handler(auth)
+    key_set, check = key_set_handler(auth), check_handler(auth)
+    routes += [Route(path, check, name="check") for path in both_paths(auth.settings.api_prefix + CHECK_PATH)]
     return routes + [Route(path, key_set, name="key_set") for path in both_paths(KEY_SET_PATH)]
 
 
@@ -159,6 +177,33 @@ def key_set_handler(auth: Auth) -> Callable[[Request], Awaitable[Response]]:
         return Response(body, headers=headers, media_type="application/jwk-set+json")
 
     return _refusing(key_set, auth)
+
+
+def check_handler(auth: Auth) -> Callable[[Request], Awaitable[Response]]:
+    """Return the Starlette endpoint of forward auth, for callers of any kind.
+
+    The query may ask for scopes, ``?scope=calls:read``, repeated or with spaces between. On paths that the
+    settings open, nobody in particular is answered ``X-Auth-Kind: anonymous``.
+    """
+    gate = Gate(auth)
+
+    async def check(request: Request) -> Response:
+        caller = await _caller(gate, request)
+        scopes = _scopes_asked_for(request)
+        if scopes:
+            refuse_lacking(caller, *scopes)
+        return Response(headers={"cache-control": "no-store", **identity_headers(caller)})
+
+    return _refusing(check, auth)
+
+
+def _scopes_asked_for(request: Request) -> list[str]:
+    asked = request.query_params.getlist("scope")
+    scopes = [scope for text in asked for scope in text.split(" ")]
+    # An empty one too: a variable that a proxy left empty must not be read as 'no scopes'.
+    if not all(is_scope_token(scope) for scope in scopes):
+        raise ValidationFailed({"scope": "is not a list of scopes"})
+    return scopes
 
 
 def both_paths(path: str) -> tuple[str, str]:
@@ -198,7 +243,10 @@ async def _answer(endpoint: Endpoint, auth: Auth, gate: Gate, request: Request) 
         _refuse_all_but_tokens(caller, auth.settings.issuer)
     await auth.ensure_open()
     given = await _given(endpoint, request)
-    return await endpoint.run(Call(auth, caller, given, request.path_params.get("key_id", "")))
+    address = source_of(request.scope, auth.settings.trusted_proxies)
+    call = Call(auth, caller, given, request.path_params.get("key_id", ""), address)
+    with gate.judging(request.scope) if endpoint.judges else nullcontext():
+        return await endpoint.run(call)
 
 
 async def _caller(gate: Gate, request: Request) -> Principal:

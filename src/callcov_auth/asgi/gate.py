@@ -1,10 +1,14 @@
 """Who may come in: HTTPS, then the credential, then what the path allows."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from starlette.types import Scope
 
 from callcov_auth.asgi.credentials import Places, find_authorization
 from callcov_auth.asgi.forms import is_form
-from callcov_auth.asgi.https import SECURE_SCHEMES, is_secure
+from callcov_auth.asgi.forwarded import CHECK_PATH, path_asked_about
+from callcov_auth.asgi.https import SECURE_SCHEMES, is_secure, source_of
 from callcov_auth.asgi.paths import optional_patterns, path_in_app, public_patterns
 from callcov_auth.auth import Auth
 from callcov_auth.errors import AuthError, HttpsRequired, MissingToken
@@ -23,9 +27,11 @@ class Gate:
         self._auth = auth
         self._schemes = _schemes(settings)
         self._proxies = settings.trusted_proxies
+        self._failures = auth.failures
         self._public = public_patterns(settings)
         self._optional = optional_patterns(settings)
         self._login_paths = {settings.api_prefix + "/auth/login" + end for end in ("", "/")}
+        self._check_paths = {settings.api_prefix + CHECK_PATH + end for end in ("", "/")}
         self._places = Places(
             api_key_header=header.lower().encode("ascii") if header else None,
             websocket_protocol=settings.websocket_protocol,
@@ -41,11 +47,43 @@ class Gate:
         """
         try:
             credential = self._credential_of(scope)
-            return ANONYMOUS if credential is None else await self._auth.authenticate(credential)
+            if credential is None:
+                return ANONYMOUS
+            # Who was verified a moment ago comes in from wherever; nobody else is looked at in quiet times.
+            is_flooded = self._failures is not None and not self._failures.are_quiet
+            if is_flooded and not self._auth.has_met(credential):
+                self._refuse_floods(scope)
+            return await self._auth.authenticate(credential)
         except AuthError as error:
+            if error.status == 401:
+                self._note(error, scope)
             if not self._excuses(error, scope):
                 raise
             return ANONYMOUS
+
+    @contextmanager
+    def judging(self, scope: Scope) -> Iterator[None]:
+        """Count a refusal of the credential that is judged within, and refuse whoever had too many."""
+        self._refuse_floods(scope)
+        try:
+            yield
+        except AuthError as error:
+            if error.status == 401:
+                self._note(error, scope)
+            raise
+
+    def _refuse_floods(self, scope: Scope) -> None:
+        source = source_of(scope, self._proxies)
+        if self._failures is not None and source is not None:
+            self._failures.refuse(source)
+
+    def _note(self, refusal: AuthError, scope: Scope) -> None:
+        """Count ``refusal`` by the client's address; that no credential was sent is no try of one."""
+        if self._failures is None or type(refusal) is MissingToken:
+            return
+        source = source_of(scope, self._proxies)
+        if source is not None:
+            self._failures.note(source)
 
     def _credential_of(self, scope: Scope) -> bytes | None:
         """Return the credential as the value of an ``Authorization`` header; None where none is needed.
@@ -57,7 +95,7 @@ class Gate:
         found = find_authorization(scope, self._places)
         if found is not None and self._names_a_client(found, scope):
             return None
-        if found is None and not self._public.match(path_in_app(scope)):
+        if found is None and not self._public.match(self._path(scope)):
             raise MissingToken()
         return found
 
@@ -73,7 +111,14 @@ class Gate:
         """Whether a credential that was refused counts as none on this path."""
         if self._optional.is_empty or refusal.status != 401:
             return False
-        return self._optional.match(path_in_app(scope))
+        return self._optional.match(self._path(scope))
+
+    def _path(self, scope: Scope) -> str:
+        """Return the path whose rules apply: where a proxy asks about a request, that request's."""
+        path = path_in_app(scope)
+        if path not in self._check_paths:
+            return path
+        return path_asked_about(scope, self._proxies) or path
 
 
 def _schemes(settings: AuthSettings) -> frozenset[str]:

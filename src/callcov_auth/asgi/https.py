@@ -8,6 +8,7 @@ from typing import Literal
 from starlette.types import Scope
 
 from callcov_auth.asgi.headers import header_values
+from callcov_auth.rates import network_of
 from callcov_auth.settings import Network
 
 Address = IPv4Address | IPv6Address
@@ -28,6 +29,11 @@ def is_secure(scope: Scope, proxies: Proxies) -> bool:
     return scope.get("scheme") in SECURE_SCHEMES
 
 
+def speaks_for_client(scope: Scope, proxies: Proxies) -> bool:
+    """Whether the peer is a proxy of ours, whose word on the client's request counts."""
+    return bool(proxies) and _is_trusted(_peer(scope), proxies)
+
+
 def client_address(scope: Scope, proxies: Proxies) -> str | None:
     """Return the client's address: of ``X-Forwarded-For`` the last that no trusted proxy has."""
     peer = _peer(scope)
@@ -42,6 +48,25 @@ def client_address(scope: Scope, proxies: Proxies) -> str | None:
         if not _is_trusted(address, proxies):
             break
     return _text(peer)
+
+
+def source_of(scope: Scope, proxies: Proxies) -> str | None:
+    """Return what the client is counted by, see ``network_of``; None where its address is not known.
+
+    So it is on a socket file, where whoever is behind a proxy that is not trusted would count as one.
+    """
+    if proxies:
+        address = client_address(scope, proxies)
+        return None if address in (None, "unix") else network_of(address)
+    client = scope.get("client")
+    return _source(client[0]) if client else None
+
+
+# Remembered, for it is asked at the rate of an attack.
+@lru_cache(maxsize=4096)
+def _source(text: str) -> str | None:
+    address = _address(text)
+    return None if address is None else network_of(str(address))
 
 
 def _peer(scope: Scope) -> Address | Literal["unix"] | None:

@@ -60,13 +60,15 @@ def request_id_of(scope: Scope) -> str:
 
 def render(error: AuthError, request_id: str, settings: AuthSettings) -> Refusal:
     """Return ``error`` in the form that the settings ask for."""
-    if settings.render_refusal is not None or error.details or error.retry_after is not None:
+    if settings.render_refusal is not None or error.details:
         return _render_anew(error, request_id, settings)
     form = _form(error.code, error.message, error.challenge, settings.realm)
     sent_id = request_id.encode("ascii")
     body = form.before + sent_id + form.after
     length = form.length if len(sent_id) == _ID_LENGTH else b"%d" % len(body)
     headers = [(b"content-length", length), (b"x-request-id", sent_id), *form.headers]
+    if error.retry_after is not None:
+        headers += _encoded(error.headers())
     return error.status, headers, body
 
 

@@ -30,6 +30,9 @@ class SingleFlight(Generic[T]):
     def __len__(self) -> int:
         return len(self._flights)
 
+    def __contains__(self, name: Hashable) -> bool:
+        return name in self._flights
+
     async def run(self, name: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         """Return what ``work`` returns, or what another caller's ``work`` of this ``name`` did.
 

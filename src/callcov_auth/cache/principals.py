@@ -86,6 +86,10 @@ class PrincipalCache:
             self._drop(name)
         return None
 
+    def holds(self, header: bytes) -> bool:
+        """Whether this header's caller was verified, and nobody needed its room since; it may have ended."""
+        return self._name(header) in self._entries
+
     def put(self, header: bytes, principal: Principal, until: float, *, version: int) -> None:
         """Remember ``principal``, unless something was forgotten since ``version`` was read.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("id", "owner", "name", "key_prefix", "environment", "segment", "scopes"),
-    *("created_at", "expires_at", "last_used_at", "revoked_at", "rotation_due"),
+    *("rate", "created_at", "expires_at", "last_used_at", "revoked_at", "rotation_due"),
 )
 
 KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="As 'keys list' shows it.", show_default=False)]
@@ -35,6 +35,9 @@ def create(
     environment: Annotated[str, typer.Option(help="live or test.")] = "live",
     segment: Annotated[str | None, typer.Option(help="Such as dev or staging.")] = None,
     expires_in_days: Annotated[int | None, typer.Option(help="Without it the key does not end.")] = None,
+    rate: Annotated[
+        str | None, typer.Option(help="How often it may be used, such as 100/minute.", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key and show it, this once. Without --scope it gets all of its owner's scopes."""
@@ -47,6 +50,7 @@ def create(
             environment=environment,
             segment=segment,
             expires_in_days=expires_in_days,
+            rate=rate,
         )
 
     _print_new(with_auth(work), as_json=as_json)
@@ -117,7 +121,7 @@ def _record(auth: "Auth", key: "Key") -> dict[str, Any]:
     from callcov_auth.asgi.answers import ListedKey
 
     shown = ListedKey.of(key, now=auth.now, rotation_days=auth.settings.rotation_days).model_dump()
-    return {"id": key.id, "owner": key.owner} | shown
+    return {"id": key.id, "owner": key.owner} | shown | {"rate": key.rate}
 
 
 def _print_new(key: "NewKey", *, as_json: bool) -> None:

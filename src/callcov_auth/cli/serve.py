@@ -53,18 +53,24 @@ def serve(
 
 
 def auth_server(settings: "AuthSettings") -> "Starlette":
-    """Return an app that has the contract's routes and no others."""
+    """Return an app that has the contract's routes, the two of health, and no others."""
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
 
     from callcov_auth.asgi.endpoints import auth_routes
+    from callcov_auth.asgi.forwarded import PathsBelowCheck
+    from callcov_auth.asgi.health import HealthPaths
     from callcov_auth.asgi.middleware import AuthMiddleware
     from callcov_auth.auth import Auth
 
     auth = Auth(settings)
     return Starlette(
         routes=auth_routes(auth),
-        middleware=[Middleware(AuthMiddleware, auth=auth)],
+        middleware=[
+            Middleware(HealthPaths, auth=auth),
+            Middleware(PathsBelowCheck, api_prefix=settings.api_prefix),
+            Middleware(AuthMiddleware, auth=auth),
+        ],
         exception_handlers={404: _no_such_path},
     )
 

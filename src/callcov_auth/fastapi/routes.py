@@ -9,10 +9,12 @@ from callcov_auth.asgi.endpoints import (
     KEY_SET_PATH,
     Endpoint,
     both_paths,
+    check_handler,
     handler_of,
     key_set_handler,
 )
 from callcov_auth.asgi.forms import FORM
+from callcov_auth.asgi.forwarded import CHECK_PATH
 from callcov_auth.auth import Auth
 from callcov_auth.fastapi.callers import belongs_to
 from callcov_auth.fastapi.documented import refusals_of
@@ -33,6 +35,9 @@ def router(auth: Auth) -> APIRouter:
         written, other = both_paths(auth.settings.api_prefix + endpoint.path)
         made.add_api_route(written, handler, **_described(endpoint))
         made.add_api_route(other, handler, methods=[endpoint.method], include_in_schema=False)
+    check, (written, other) = check_handler(auth), both_paths(auth.settings.api_prefix + CHECK_PATH)
+    made.add_api_route(written, check, name="check", summary="Check a credential for a proxy")
+    made.add_api_route(other, check, include_in_schema=False)
     key_set = key_set_handler(auth)
     made.add_api_route(KEY_SET_PATH, key_set, name="key_set", summary="Show the public signing keys")
     made.add_api_route(KEY_SET_PATH + "/", key_set, include_in_schema=False)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from callcov_auth.cache.feed import Feed
 from callcov_auth.errors import InsufficientPermissions, NotFound
@@ -14,11 +14,17 @@ from callcov_auth.keys import foreign
 from callcov_auth.keys import format as key_format
 from callcov_auth.keys.validator import KeyValidator
 from callcov_auth.principal import cut, grants
+from callcov_auth.rates import Rate
 from callcov_auth.settings import AuthSettings
 from callcov_auth.store.protocol import Change, Key, KeyPage, Store, User
 from callcov_auth.validation import Input, Line, PageRequest, Scopes, StoredText, validated
 
 DAY = 86400
+
+
+def _rate(text: str) -> str:
+    Rate.parse(text)
+    return text
 
 
 class KeyRequest(Input):
@@ -30,6 +36,12 @@ class KeyRequest(Input):
     segment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,15}$")] | None = None
     scopes: Scopes | None = None
     expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+
+class RatedKeyRequest(KeyRequest):
+    """What a new key shall be, where its maker is not its owner: ``rate`` bounds how often it is used."""
+
+    rate: Annotated[str, Field(max_length=32), AfterValidator(_rate)] | None = None
 
 
 class RotateRequest(Input):
@@ -71,7 +83,7 @@ class KeyService:
     async def create(
         self, owner: str, *, name: str, limit: Collection[str] | None = None, **fields: Any
     ) -> NewKey:
-        """Make a key for the user with the id ``owner``; ``fields`` are KeyRequest's.
+        """Make a key for the user with the id ``owner``; ``fields`` are RatedKeyRequest's.
 
         Without ``scopes`` it gets all of the owner's. ``limit`` bounds them further, as the scopes of the
         token that asks do. Raises NotFound, InsufficientPermissions, KeyLimitReached, ValidationFailed.
@@ -151,7 +163,7 @@ class KeyService:
             raise NotFound("There is no such user", reason="owner_not_found")
         return user
 
-    def _minted(self, owner: str, request: KeyRequest, scopes: frozenset[str]) -> tuple[str, Key]:
+    def _minted(self, owner: str, request: RatedKeyRequest, scopes: frozenset[str]) -> tuple[str, Key]:
         text = key_format.mint(self.settings.key_mac_key, request.environment, request.segment)
         now = self.clock()
         days = request.expires_in_days
@@ -166,6 +178,7 @@ class KeyService:
             scopes=scopes,
             created_at=now,
             expires_at=None if days is None else now + days * DAY,
+            rate=request.rate,
         )
 
     def _successor(self, old: Key, now: float) -> tuple[str, Key]:
@@ -196,10 +209,10 @@ def new_id() -> str:
     return f"key_{secrets.token_hex(12)}"
 
 
-def _request(**fields: Any) -> KeyRequest:
+def _request(**fields: Any) -> RatedKeyRequest:
     if fields.get("scopes") is not None:
         fields["scopes"] = sorted(fields["scopes"])
-    return validated(KeyRequest, fields)
+    return validated(RatedKeyRequest, fields)
 
 
 def granted(requested: Collection[str] | None, owner: User, limit: Collection[str] | None) -> frozenset[str]:

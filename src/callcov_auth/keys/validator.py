@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from cachetools import TTLCache
 
@@ -10,8 +11,10 @@ from callcov_auth.errors import AuthUnavailable, Conflict, InvalidToken, TokenEx
 from callcov_auth.keys import foreign
 from callcov_auth.keys import format as key_format
 from callcov_auth.keys.last_use import LastUse
+from callcov_auth.keys.rated import RatedPrincipal
 from callcov_auth.keys.salted import SaltedHashes
 from callcov_auth.principal import Principal, cut
+from callcov_auth.rates import Rate
 from callcov_auth.settings import AuthSettings
 from callcov_auth.store.protocol import Key, OwnedKey, Store
 
@@ -143,13 +146,14 @@ class KeyValidator:
 
     def _principal(self, owned: OwnedKey) -> Principal:
         key = owned.key
-        return Principal(
-            subject=key.owner,
-            issuer=self.settings.issuer,
-            kind="api_key",
-            scopes=cut(key.scopes, owned.owner_scopes),
-            environment=key.environment,
-            segment=key.segment,
-            key_id=key.id,
-            expires_at=key.expires_at,
-        )
+        told: dict[str, Any] = {
+            "subject": key.owner,
+            "issuer": self.settings.issuer,
+            "kind": "api_key",
+            "scopes": cut(key.scopes, owned.owner_scopes),
+            "environment": key.environment,
+            "segment": key.segment,
+            "key_id": key.id,
+            "expires_at": key.expires_at,
+        }
+        return Principal(**told) if key.rate is None else RatedPrincipal(**told, rate=Rate.parse(key.rate))

@@ -31,6 +31,7 @@ class Key:
     ``pepper_id`` and ``mac_id`` name the peppers under which its digest and its MAC were made; None where
     none was. ``origin`` tells an imported key again, whatever its digest has become. While ``salted_hash``
     (Argon2 or bcrypt) is there, ``digest`` stands for nothing, and the key is found by ``key_prefix``.
+    ``rate``, such as ``100/minute``, is how often it may be used; None for as often as its bearer likes.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Key:
     mac_id: str | None = None
     origin: bytes | None = field(default=None, repr=False)
     salted_hash: str | None = field(default=None, repr=False)
+    rate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ api_keys = Table(
     Column("mac_id", String(8)),
     Column("origin", LargeBinary(32)),
     Column("salted_hash", Text),
+    Column("rate", String(32)),
     Index(None, "owner", "created_at", "id"),
     Index(None, "origin", unique=True),
     # By these two it is seen at a start, without a scan, whether every key carries a MAC of ours.

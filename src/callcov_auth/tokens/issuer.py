@@ -64,13 +64,17 @@ class TokenService:
     families: Families
     keyring: Keyring | None
     verifier: TokenVerifier
-    check_password: Callable[[str, str], Awaitable[User]]
+    check_password: Callable[[str, str, str | None], Awaitable[User]]
     clock: Callable[[], float]
 
-    async def login(self, email: str, password: str) -> TokenPair:
-        """Begin a session. Raises InvalidCredentials, ValidationFailed, AuthUnavailable."""
+    async def login(self, email: str, password: str, *, address: str | None = None) -> TokenPair:
+        """Begin a session. Raises InvalidCredentials, RateLimited, ValidationFailed, AuthUnavailable.
+
+        ``address`` is the client's: failures count by account and address. Without one they count by
+        account alone, so that whoever knows an email can use up its owner's tries: give it where you know it.
+        """
         request = validated(LoginRequest, {"email": email, "password": password})
-        user, session = await self._begin_login(request)
+        user, session = await self._begin_login(request, address)
         emit(LoggedIn(user.id, session.id))
         return self._pair(session, user.scopes, self._refresh(session))
 
@@ -161,10 +165,10 @@ class TokenService:
         """Return the JWK set by which others verify our tokens; secret keys are not in it."""
         return {"keys": []} if self.keyring is None else self.keyring.public_set()
 
-    async def _begin_login(self, request: LoginRequest) -> tuple[User, Session]:
+    async def _begin_login(self, request: LoginRequest, address: str | None) -> tuple[User, Session]:
         # Twice, because another login may have hashed the same password anew in the meantime.
         for _ in range(2):
-            user = await self.check_password(request.email, request.password)
+            user = await self.check_password(request.email, request.password, address)
             session = self._new_session(user.id, self.settings.refresh_token_ttl)
             if await self.store.add_session(session, password_hash=user.password_hash):
                 return user, session

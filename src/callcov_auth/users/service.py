@@ -10,6 +10,7 @@ from callcov_auth.errors import AuthUnavailable, Conflict, InvalidCredentials, N
 from callcov_auth.events import LoginFailed, UserChanged, emit
 from callcov_auth.store.protocol import Change, Store, User
 from callcov_auth.users.passwords import Passwords
+from callcov_auth.users.throttle import LoginThrottle
 from callcov_auth.validation import Email, Input, NewPassword, Scopes, validated
 
 
@@ -28,10 +29,19 @@ class ScopesRequest(Input):
 
 
 class UserService:
-    def __init__(self, *, store: Store, feed: Feed, passwords: Passwords, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        feed: Feed,
+        passwords: Passwords,
+        throttle: LoginThrottle,
+        clock: Callable[[], float],
+    ) -> None:
         self._store = store
         self._feed = feed
         self._passwords = passwords
+        self._throttle = throttle
         self._clock = clock
 
     async def create(self, email: str, password: str, *, scopes: Collection[str] = ()) -> User:
@@ -68,12 +78,17 @@ class UserService:
     async def list(self) -> Sequence[User]:
         return await self._store.users()
 
-    async def check_password(self, email: str, password: str) -> User:
+    async def check_password(self, email: str, password: str, address: str | None = None) -> User:
         """Return the user whose email and password these are; hash anew where the costs have changed.
 
         Raises InvalidCredentials, the same and after the same work for a wrong email as for a wrong
-        password, so that nobody learns which emails are known.
+        password, so that nobody learns which emails are known; and RateLimited, without that work, after
+        too many such failures: see ``users/throttle.py``.
         """
+        async with self._throttle.attempt(email, address):
+            return await self._checked(email, password)
+
+    async def _checked(self, email: str, password: str) -> User:
         user = await self._store.user_by_email(email)
         matches = await self._passwords.verify(user.password_hash if user else None, password)
         if user is None or not matches or user.disabled_at is not None:
