@@ -23,6 +23,7 @@ from callcov_auth.cli.app import app as command_line
 from callcov_auth.demo.app import demo_app
 from callcov_auth.demo.settings import EMAIL, add_users, demo_settings
 from callcov_auth.errors import REFUSALS
+from callcov_auth.events import LoggedOut, RefreshReused
 from tests.support.servers import serve
 from tests.support.settings import CHEAP_PASSWORDS
 
@@ -194,6 +195,13 @@ def test_a_browsers_websocket_offers_its_credential() -> None:
         with connect(address, subprotocols=["bearer", credential], proxy=None) as socket:
             assert socket.subprotocol == "bearer"
             assert str(socket.recv()).startswith("hello usr_")
+
+
+def test_an_event_comes_to_the_function_that_is_shown() -> None:
+    shown = run("What happened")
+    shown["settings"].on_event(RefreshReused("usr_1", "ses_1"))
+    shown["settings"].on_event(LoggedOut("ses_1"))
+    assert shown["alarms"] == ["usr_1"]
 
 
 def test_problem_details_are_given_as_shown() -> None:

@@ -17,7 +17,7 @@ from callcov_auth.cache.principals import PrincipalCache
 from callcov_auth.counting import Counters, LocalCounters, SharedCounters
 from callcov_auth.credential import Credential, parse_authorization
 from callcov_auth.errors import AuthError, AuthUnavailable, InvalidToken
-from callcov_auth.events import logger
+from callcov_auth.events import Authenticated, emit, is_told, logger
 from callcov_auth.failures import Failures
 from callcov_auth.keys.last_use import LastUse
 from callcov_auth.keys.rated import RatedPrincipal, count_use
@@ -88,8 +88,9 @@ class Auth:
             interval=settings.revocation_interval,
             timer=self._timer,
             push=self._push,
+            on_event=settings.on_event,
         )
-        self._last_use = LastUse(self.store, timer=self._timer)
+        self._last_use = LastUse(self.store, timer=self._timer, on_event=settings.on_event)
         self._keys = KeyValidator(settings, self.store, self._last_use, self._clock, self._timer)
         keyring = _keyring(settings, self._clock)
         self._own_keys = None if keyring is None else self._stored_keys(keyring)
@@ -118,6 +119,7 @@ class Auth:
             ),
             throttle=_login_throttle(settings, counters),
             clock=self._clock,
+            on_event=settings.on_event,
         )
         self.tokens = TokenService(
             settings=settings,
@@ -129,6 +131,7 @@ class Auth:
                 rotates=settings.rotate_refresh_tokens,
                 grace=settings.refresh_grace,
                 clock=self._clock,
+                on_event=settings.on_event,
             ),
             keyring=keyring,
             verifier=self._tokens,
@@ -283,6 +286,8 @@ class Auth:
         header = credential.header
         name = self._rated + header if isinstance(principal, RatedPrincipal) else header
         self.callers.put(name, principal, self._until(principal), version=version)
+        if is_told(Authenticated, self.settings.on_event):
+            emit(_authenticated(principal), self.settings.on_event)
         return principal
 
     def _until(self, principal: Principal) -> float:
@@ -300,6 +305,7 @@ class Auth:
             Seals(self.settings.seal_keys),
             timer=self._timer,
             on_loss=self.callers.forget_all,
+            on_event=self.settings.on_event,
         )
 
     async def _connect(self) -> None:
@@ -356,6 +362,12 @@ class Auth:
                 logger.exception("housekeeping failed; it is tried again")
 
 
+def _authenticated(principal: Principal) -> Authenticated:
+    return Authenticated(
+        principal.kind, principal.subject, principal.issuer, principal.key_id, principal.session_id
+    )
+
+
 def _header_bytes(authorization: str) -> bytes:
     try:
         return authorization.encode("ascii")
@@ -383,7 +395,12 @@ def _push(settings: AuthSettings, timer: Callable[[], float]) -> "Push | None":
         raise SettingsError(
             "CALLCOV_AUTH_REDIS_URL: it is reached through redis-py; pip install 'callcov-auth[redis]'"
         ) from None
-    return Push(settings.redis_url.get_secret_value(), settings.revocation_channels, timer=timer)
+    return Push(
+        settings.redis_url.get_secret_value(),
+        settings.revocation_channels,
+        timer=timer,
+        on_event=settings.on_event,
+    )
 
 
 def _shared_counters(settings: AuthSettings, timer: Callable[[], float]) -> SharedCounters | None:
@@ -392,7 +409,12 @@ def _shared_counters(settings: AuthSettings, timer: Callable[[], float]) -> Shar
     # Here, because a program without Redis needs no library for it; _push has looked for that.
     from callcov_auth.counting_redis import RedisCounters
 
-    return RedisCounters(settings.redis_url.get_secret_value(), key=settings.pepper_key, timer=timer)
+    return RedisCounters(
+        settings.redis_url.get_secret_value(),
+        key=settings.pepper_key,
+        timer=timer,
+        on_event=settings.on_event,
+    )
 
 
 def _login_throttle(settings: AuthSettings, counters: Counters) -> LoginThrottle:
@@ -407,4 +429,8 @@ def _store(settings: AuthSettings) -> Any:
     # Here, because a program that brings its own store needs no database library at all.
     from callcov_auth.store.sql import SqlStore
 
-    return SqlStore(settings.database_url.get_secret_value(), auto_migrate=settings.auto_migrate)
+    return SqlStore(
+        settings.database_url.get_secret_value(),
+        auto_migrate=settings.auto_migrate,
+        on_event=settings.on_event,
+    )

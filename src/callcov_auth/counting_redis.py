@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from callcov_auth.counting import Total
 from callcov_auth.errors import AuthUnavailable
-from callcov_auth.events import CountersLost, CountersRestored, emit
+from callcov_auth.events import CountersLost, CountersRestored, OnEvent, emit
 from callcov_auth.rates import Rate
 from callcov_auth.redis_pool import redis_pool
 
@@ -49,7 +49,9 @@ class RedisCounters:
     Redis that fails is AuthUnavailable: what cannot be counted everywhere is not evaluated anywhere.
     """
 
-    def __init__(self, url: str, *, key: bytes, timer: Callable[[], float]) -> None:
+    def __init__(
+        self, url: str, *, key: bytes, timer: Callable[[], float], on_event: OnEvent | None = None
+    ) -> None:
         # Once more where a connection was found closed, and not after a time-out: it may have counted.
         self._pool = redis_pool(url, timeout=TIMEOUT, connections=THREADS, tries=2)
         self._storage = RedisStorage(url, connection_pool=self._pool, key_prefix="callcov_auth:count")
@@ -59,6 +61,7 @@ class RedisCounters:
         self._give_back_script = self._client.register_script(_GIVE_BACK)
         self._key = key
         self._timer = timer
+        self._on_event = on_event
         self._lane = CapacityLimiter(THREADS)
         self._asked_again_at = float("-inf")
         self._is_lost = False
@@ -117,12 +120,12 @@ class RedisCounters:
     def _mark_lost(self, reason: str) -> None:
         self._asked_again_at = self._timer() + PAUSE
         if not self._is_lost:
-            emit(CountersLost(reason))
+            emit(CountersLost(reason), self._on_event)
         self._is_lost = True
 
     def _mark_restored(self) -> None:
         if self._is_lost:
-            emit(CountersRestored())
+            emit(CountersRestored(), self._on_event)
         self._is_lost = False
 
     def _full(self, name: str) -> str:

@@ -1,10 +1,11 @@
-"""What happened, as frozen records, and the sink that logs them.
+"""What happened, as frozen records; they go to the log, and to the function ``on_event`` of the settings.
 
 No field ever holds a credential: ids, codes and reasons name everything. An event is work beside the
-answer, so a sink that fails is logged and changes nothing.
+answer, so a function that fails is logged and changes nothing.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -15,6 +16,27 @@ logger = logging.getLogger("callcov_auth")
 class Event:
     name: ClassVar[str]
     level: ClassVar[int] = logging.INFO
+
+
+OnEvent = Callable[[Event], object]
+"""Called with each event, in the process and the thread in which it happened, and never awaited: it is to
+return at once. What it raises is logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated(Event):
+    """A credential was verified anew; whoever is remembered from a moment ago makes no event.
+
+    ``kind`` is ``api_key`` or ``token``.
+    """
+
+    name = "authenticated"
+    level = logging.DEBUG
+    kind: str
+    subject: str
+    issuer: str
+    key_id: str | None
+    session_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,14 +250,23 @@ class LastUseLost(Event):
     keys: int
 
 
-def is_told(kind: type[Event]) -> bool:
+def is_told(kind: type[Event], on_event: OnEvent | None) -> bool:
     """Whether anybody hears of this kind, for events that cost more to make than what they tell of."""
-    return logger.isEnabledFor(kind.level)
+    return on_event is not None or logger.isEnabledFor(kind.level)
 
 
-def emit(event: Event) -> None:
-    """Log ``event`` under the logger ``callcov_auth``; its record carries it as ``record.event``."""
-    if not is_told(type(event)):
-        return
+def emit(event: Event, on_event: OnEvent | None = None) -> None:
+    """Log ``event`` under the logger ``callcov_auth``, where its record carries it as ``record.event``, and
+    call ``on_event`` with it."""
+    if logger.isEnabledFor(event.level):
+        _log(event)
+    if on_event is not None:
+        try:
+            on_event(event)
+        except Exception:
+            logger.exception("on_event failed; event=%s", event.name)
+
+
+def _log(event: Event) -> None:
     fields = " ".join(f"{name}={value!r}" for name, value in asdict(event).items())
     logger.log(event.level, "%s %s", event.name, fields, extra={"event": event})

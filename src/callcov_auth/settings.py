@@ -12,6 +12,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from hashlib import blake2b
+from inspect import iscoroutinefunction
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
@@ -200,6 +201,12 @@ def _rate(text: str) -> str:
     return text
 
 
+def _plain(function: Callable[[Any], object]) -> Callable[[Any], object]:
+    if iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
+        raise ValueError("it is never awaited; give a function that is not async, and that returns at once")
+    return function
+
+
 Strong = Annotated[SecretStr, AfterValidator(_strong)]
 Pepper = Annotated[SecretStr, AfterValidator(_pepper)]
 PathPattern = Annotated[str, AfterValidator(_path_pattern)]
@@ -208,6 +215,7 @@ Segment = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,15}$")]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 TokenType = Annotated[str, AfterValidator(_token_type)]
 RateText = Annotated[str, AfterValidator(_rate)]
+OnEvent = Annotated[ImportString[Callable[[Any], object]], AfterValidator(_plain)]
 HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
 
 
@@ -339,6 +347,7 @@ class AuthSettings(BaseSettings):
         default="100/minute", description="refused credentials, for each address; None for no bound"
     )
 
+    on_event: OnEvent | None = Field(default=None, description="called with each event, and never awaited")
     render_refusal: ImportString[Callable[..., tuple[str, Mapping[str, Any]]]] | None = None
 
     def __init__(self, **values: Any) -> None:

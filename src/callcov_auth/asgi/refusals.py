@@ -102,8 +102,8 @@ def refusal_of(error: Exception, scope: Scope, settings: AuthSettings) -> Refusa
     if not isinstance(error, AuthError):
         logger.error("internal_error request_id=%s", request_id, exc_info=error)
         error = InternalError(reason=type(error).__name__)
-    if is_told(Refused):
-        emit(_event(error, request_id, scope, settings))
+    if is_told(Refused, settings.on_event):
+        emit(_event(error, request_id, scope, settings), settings.on_event)
     return render(error, request_id, settings)
 
 

@@ -15,7 +15,7 @@ from anyio import Event, Lock
 
 from callcov_auth.cache.principals import PrincipalCache
 from callcov_auth.errors import AuthUnavailable
-from callcov_auth.events import FeedLost, FeedRestored, emit, logger
+from callcov_auth.events import FeedLost, FeedRestored, OnEvent, emit, logger
 from callcov_auth.store.protocol import Change, Store
 
 if TYPE_CHECKING:
@@ -38,12 +38,14 @@ class Feed:
         interval: float,
         timer: Callable[[], float],
         push: "Push | None" = None,
+        on_event: OnEvent | None = None,
     ) -> None:
         self._store = store
         self._cache = cache
         self._interval = interval
         self._timer = timer
         self._push = push
+        self._on_event = on_event
         self._cursor: int | None = None
         self._lock = Lock()
         self._called = Event()
@@ -128,10 +130,10 @@ class Feed:
 
     def _mark_lost(self, reason: str) -> None:
         if not self._lost:
-            emit(FeedLost(reason))
+            emit(FeedLost(reason), self._on_event)
         self._lost = True
 
     def _mark_restored(self) -> None:
         if self._lost:
-            emit(FeedRestored())
+            emit(FeedRestored(), self._on_event)
         self._lost = False

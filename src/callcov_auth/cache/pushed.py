@@ -13,7 +13,7 @@ from anyio import CapacityLimiter, to_thread
 from redis import Redis
 
 from callcov_auth.cache.subscription import Subscription
-from callcov_auth.events import PushFailed, PushLost, PushRestored, emit
+from callcov_auth.events import OnEvent, PushFailed, PushLost, PushRestored, emit
 from callcov_auth.redis_pool import redis_pool
 from callcov_auth.store.protocol import Change, Target
 
@@ -40,9 +40,17 @@ class Push:
     ``timer`` is monotonic, in seconds.
     """
 
-    def __init__(self, url: str, channels: Sequence[str], *, timer: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        url: str,
+        channels: Sequence[str],
+        *,
+        timer: Callable[[], float],
+        on_event: OnEvent | None = None,
+    ) -> None:
         self._channels = channels
         self._timer = timer
+        self._on_event = on_event
         # A connection that the server closed while it was idle is found out by using it: hence two tries.
         self._telling = redis_pool(url, timeout=PUBLISH_TIMEOUT, connections=4, tries=2)
         self._hearing = redis_pool(url, timeout=SUBSCRIBE_TIMEOUT, connections=2, tries=1)
@@ -86,7 +94,7 @@ class Push:
     def _mark_down(self, reason: str) -> None:
         # By the error's kind alone, for its text may hold an address.
         self._down_until = self._timer() + DOWN_FOR
-        emit(PushFailed(reason))
+        emit(PushFailed(reason), self._on_event)
 
     async def _listen_once(self, feed: "Feed") -> None:
         try:
@@ -116,12 +124,12 @@ class Push:
 
     def _mark_lost(self, reason: str) -> None:
         if not self._lost:
-            emit(PushLost(reason))
+            emit(PushLost(reason), self._on_event)
         self._lost = True
 
     def _mark_restored(self) -> None:
         if self._lost:
-            emit(PushRestored())
+            emit(PushRestored(), self._on_event)
         self._lost = False
         self.subscribed = True
 

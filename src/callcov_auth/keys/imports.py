@@ -53,6 +53,7 @@ class KeyImport:
         self._settings = keys.settings
         self._store = keys.store
         self._clock = keys.clock
+        self._on_event = keys.settings.on_event
         self._validator = keys.validator
         self._pepper_ids = {"ours": foreign.pepper_id(keys.settings.pepper_key)}
         if pepper is not None:
@@ -87,7 +88,7 @@ class KeyImport:
             self._validator.expect_foreign_keys()
         self.tally.imported += len(keys)
         for key in keys:
-            emit(KeyCreated(key.id, key.owner))
+            emit(KeyCreated(key.id, key.owner), self._on_event)
 
     def _tried(self, number: int, work: Callable[[], T]) -> T | None:
         """Return what ``work`` makes of a line; what it refuses goes on the tally."""

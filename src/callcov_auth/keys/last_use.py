@@ -5,7 +5,7 @@ from collections.abc import Callable
 from cachetools import TTLCache
 
 from callcov_auth.errors import AuthUnavailable
-from callcov_auth.events import LastUseLost, emit
+from callcov_auth.events import LastUseLost, OnEvent, emit
 from callcov_auth.store.protocol import Store
 
 MAX_PENDING = 10_000
@@ -16,8 +16,9 @@ PERIOD = 60.0
 class LastUse:
     """Collects uses; ``flush`` writes them. A store that is down delays them; past a bound they are lost."""
 
-    def __init__(self, store: Store, *, timer: Callable[[], float]) -> None:
+    def __init__(self, store: Store, *, timer: Callable[[], float], on_event: OnEvent | None = None) -> None:
         self._store = store
+        self._on_event = on_event
         self._pending: dict[str, float] = {}
         self._noted: TTLCache[str, bool] = TTLCache(MAX_PENDING, PERIOD, timer)
         self.lost = 0
@@ -47,4 +48,4 @@ class LastUse:
         """Count what could not be written; called once, when nothing will be written any more."""
         self.lost += len(self._pending)
         if self.lost:
-            emit(LastUseLost(self.lost))
+            emit(LastUseLost(self.lost), self._on_event)

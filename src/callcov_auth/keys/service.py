@@ -92,7 +92,7 @@ class KeyService:
         scopes = granted(request.scopes, await self._owner(owner), limit)
         text, key = self._minted(owner, request, scopes)
         await self.store.add_key(key, max_active=self.settings.max_active_keys)
-        emit(KeyCreated(key.id, owner))
+        emit(KeyCreated(key.id, owner), self.settings.on_event)
         return _new_key(text, key)
 
     async def list(self, owner: str | None = None, **fields: Any) -> KeyPage:
@@ -120,7 +120,7 @@ class KeyService:
             return
         await self.store.revoke_key(key_id, at=self.clock())
         await self.feed.publish(Change("key", key_id))
-        emit(KeyRevoked(key_id, key.owner))
+        emit(KeyRevoked(key_id, key.owner), self.settings.on_event)
 
     async def rotate(self, key_id: str, *, owner: str | None = None, grace_seconds: int = DAY) -> NewKey:
         """Make a key like this one, which goes on working for ``grace_seconds``.
@@ -136,7 +136,7 @@ class KeyService:
             key_id, new, ends_at=now + grace, max_active=2 * self.settings.max_active_keys
         )
         await self.feed.publish(Change("key", key_id))
-        emit(KeyRotated(key_id, new.id, old.owner))
+        emit(KeyRotated(key_id, new.id, old.owner), self.settings.on_event)
         return _new_key(text, new)
 
     async def import_digest(self, owner: str, digest: bytes, *, name: str, **fields: Any) -> Key:
@@ -154,7 +154,7 @@ class KeyService:
         key = replace(minted, digest=digest, key_prefix="", imported=True, mac_id=None, origin=origin)
         await self.store.add_key(key, max_active=self.settings.max_active_keys)
         self.validator.expect_foreign_keys()
-        emit(KeyCreated(key.id, owner))
+        emit(KeyCreated(key.id, owner), self.settings.on_event)
         return key
 
     async def _owner(self, owner: str) -> User:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from callcov_auth.errors import AuthUnavailable
-from callcov_auth.events import StoreLost, StoreRestored, emit
+from callcov_auth.events import OnEvent, StoreLost, StoreRestored, emit
 
 # How many failures in a row say that the store is dead.
 FAILURES = 3
@@ -19,9 +19,10 @@ class Breaker:
     connection that is dead, while a new one would be served.
     """
 
-    def __init__(self, what: str, *, timer: Callable[[], float]) -> None:
+    def __init__(self, what: str, *, timer: Callable[[], float], on_event: OnEvent | None = None) -> None:
         self._what = what
         self._timer = timer
+        self._on_event = on_event
         self._lock = Lock()
         self._failures = 0
         self._next_probe = 0.0
@@ -49,7 +50,7 @@ class Breaker:
         with self._lock:
             was_open, self._failures = self.is_open, 0
         if was_open:
-            emit(StoreRestored(self._what))
+            emit(StoreRestored(self._what), self._on_event)
 
     def failed(self, reason: str) -> None:
         with self._lock:
@@ -58,4 +59,4 @@ class Breaker:
             if opens:
                 self._next_probe = self._timer() + PROBE_PERIOD
         if opens:
-            emit(StoreLost(self._what, reason))
+            emit(StoreLost(self._what, reason), self._on_event)

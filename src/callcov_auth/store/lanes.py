@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
 from callcov_auth.errors import AuthError, AuthUnavailable, Conflict
+from callcov_auth.events import OnEvent
 from callcov_auth.store.breaker import Breaker
 from callcov_auth.store.database import Database
 from callcov_auth.store.lookups import Lookup, Row
@@ -35,12 +36,20 @@ class _Lane:
 class Lanes:
     """The ways to one database. ``timer`` is monotonic, in seconds."""
 
-    def __init__(self, database: Database, *, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        timer: Callable[[], float] = time.monotonic,
+        on_event: OnEvent | None = None,
+    ) -> None:
         self._database = database
         self._errors: tuple[type[Exception], ...] = (SQLAlchemyError, *database.errors)
-        self._reads = _Lane(CapacityLimiter(database.readers), Breaker("reads", timer=timer))
+        self._reads = _Lane(
+            CapacityLimiter(database.readers), Breaker("reads", timer=timer, on_event=on_event)
+        )
         writers = self._reads.limiter if database.takes_turns else CapacityLimiter(database.writers)
-        self._writes = _Lane(writers, Breaker("writes", timer=timer))
+        self._writes = _Lane(writers, Breaker("writes", timer=timer, on_event=on_event))
 
     async def read(self, work: Work[T]) -> T:
         """Run ``work`` in autocommit. Raises AuthUnavailable, and what ``work`` raises."""

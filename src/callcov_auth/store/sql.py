@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 
 from callcov_auth.errors import Conflict, KeyLimitReached
+from callcov_auth.events import OnEvent
 from callcov_auth.settings import SettingsError
 from callcov_auth.store.database import FEED, MIGRATION, SIGNING_KEYS, Database, hold
 from callcov_auth.store.lanes import Lanes
@@ -109,12 +110,12 @@ class SqlStore:
     one that names neither.
     """
 
-    def __init__(self, url: str, *, auto_migrate: bool = True) -> None:
+    def __init__(self, url: str, *, auto_migrate: bool = True, on_event: OnEvent | None = None) -> None:
         self._database = _database(url)
         # Where a server tells of no shutdown, nobody calls aclose.
         weakref.finalize(self, self._database.dispose)
         self._auto_migrate = auto_migrate
-        self.lanes = Lanes(self._database)
+        self.lanes = Lanes(self._database, on_event=on_event)
         """How whatever else is to be done with the database gets there."""
         dialect = self._database.reading.dialect
         self._key_by_digest = Lookup(_KEY_BY_DIGEST, dialect)

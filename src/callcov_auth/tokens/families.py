@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from callcov_auth.cache.feed import Feed
 from callcov_auth.errors import TokenRevoked
-from callcov_auth.events import RefreshReused, emit
+from callcov_auth.events import OnEvent, RefreshReused, emit
 from callcov_auth.store.protocol import Change, Session, Store
 from callcov_auth.tokens.claims import Claims
 from callcov_auth.tokens.guards import refused
@@ -36,6 +36,7 @@ class Families:
     rotates: bool
     grace: float
     clock: Callable[[], float]
+    on_event: OnEvent | None = None
 
     async def continued(self, session: Session, generation: int) -> Session | None:
         """Return ``session`` as it is after a refresh with the token of ``generation``.
@@ -80,7 +81,7 @@ class Families:
     async def _end(self, session: Session) -> None:
         await self.store.revoke_session(session.id, at=self.clock())
         await self.feed.publish(Change("session", session.id))
-        emit(RefreshReused(session.subject, session.id))
+        emit(RefreshReused(session.subject, session.id), self.on_event)
         raise TokenRevoked("The session was ended", reason="refresh_reused")
 
 

@@ -75,7 +75,7 @@ class TokenService:
         """
         request = validated(LoginRequest, {"email": email, "password": password})
         user, session = await self._begin_login(request, address)
-        emit(LoggedIn(user.id, session.id))
+        emit(LoggedIn(user.id, session.id), self.settings.on_event)
         return self._pair(session, user.scopes, self._refresh(session))
 
     async def refresh(self, refresh_token: str) -> TokenPair:
@@ -142,7 +142,7 @@ class TokenService:
         named = validated(SessionsRequest, {"subject": subject}).subject
         await self.store.revoke_sessions(named, at=self.clock())
         await self.feed.publish(Change("user", named))
-        emit(LoggedOutEverywhere(named))
+        emit(LoggedOutEverywhere(named), self.settings.on_event)
 
     async def sessions(self, subject: str, **fields: Any) -> SessionPage:
         """List the sessions of ``subject`` that are alive, newest first; ``fields`` are PageRequest's.
@@ -182,7 +182,7 @@ class TokenService:
     async def _end(self, session_id: str) -> None:
         await self.store.revoke_session(session_id, at=self.clock())
         await self.feed.publish(Change("session", session_id))
-        emit(LoggedOut(session_id))
+        emit(LoggedOut(session_id), self.settings.on_event)
 
     def _pair(self, session: Session, scopes: frozenset[str], refresh_token: str) -> TokenPair:
         access = self._access(session, scopes)

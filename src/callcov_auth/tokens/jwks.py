@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from anyio import CancelScope, Lock
 
 from callcov_auth.errors import AuthUnavailable
-from callcov_auth.events import KeysFetched, KeysLost, emit
+from callcov_auth.events import KeysFetched, KeysLost, OnEvent, emit
 from callcov_auth.tokens.jwk import BadKey, KeySet, VerifyingKey, load_key_set
 
 # All in seconds.
@@ -51,12 +51,14 @@ class RemoteKeys:
         algorithms: Collection[str],
         stale_for: float,
         timer: Callable[[], float],
+        on_event: OnEvent | None = None,
     ) -> None:
         self._issuer = issuer
         self._fetch = fetch
         self._algorithms = algorithms
         self._stale_for = stale_for
         self._timer = timer
+        self._on_event = on_event
         self._lock = Lock()
         self._keys = KeySet()
         self._asked_at = self._refresh_at = self._fresh_until = self._good_until = float("-inf")
@@ -132,9 +134,9 @@ class RemoteKeys:
         self._fresh_until = self._asked_at + age
         self._good_until = self._fresh_until + self._stale_for
         self._lost = False
-        emit(KeysFetched(self._issuer, len(keys.keys), tuple(refused)))
+        emit(KeysFetched(self._issuer, len(keys.keys), tuple(refused)), self._on_event)
 
     def _mark_lost(self, reason: str) -> None:
         if not self._lost:
-            emit(KeysLost(self._issuer, reason))
+            emit(KeysLost(self._issuer, reason), self._on_event)
         self._lost = True

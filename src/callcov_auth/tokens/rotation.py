@@ -126,7 +126,7 @@ class SigningKeyService:
             raise Conflict("No other key signs in its place", reason="signing_key_needed")
         await self.store.retire_signing_key(kid, at=now)
         await stored.try_to_load()
-        emit(SigningKeyRetired(kid, now))
+        emit(SigningKeyRetired(kid, now), self.settings.on_event)
 
     async def tend(self) -> None:
         """Keep the keyring true to the store, and add the next key where it is due; called now and then."""
@@ -174,10 +174,10 @@ class SigningKeyService:
         )
         if is_newest:
             await stored.try_to_load()
-            emit(SigningKeyAdded(row.kid, row.alg, row.signs_from))
+            emit(SigningKeyAdded(row.kid, row.alg, row.signs_from), self.settings.on_event)
             for earlier in present:
                 if earlier.retires_at is None:
-                    emit(SigningKeyRetired(earlier.kid, retiring))
+                    emit(SigningKeyRetired(earlier.kid, retiring), self.settings.on_event)
         return is_newest
 
     def _sealed(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from anyio import CancelScope, Lock, to_thread
 
 from callcov_auth.errors import AuthUnavailable
-from callcov_auth.events import SigningKeyUnreadable, emit
+from callcov_auth.events import OnEvent, SigningKeyUnreadable, emit
 from callcov_auth.store.protocol import SealedKey, Store
 from callcov_auth.tokens.jwk import BadKey, VerifyingKey
 from callcov_auth.tokens.keyring import Keyring, SigningKey, TimedKey, load_signing_key
@@ -33,12 +33,14 @@ class StoredKeys:
         *,
         timer: Callable[[], float],
         on_loss: Callable[[], None],
+        on_event: OnEvent | None = None,
     ) -> None:
         self.keyring = keyring
         self.seals = seals
         self._store = store
         self._timer = timer
         self._on_loss = on_loss
+        self._on_event = on_event
         self._loading = Lock()
         self._asking = Lock()
         self._opened: Mapping[_Seal, SigningKey | None] = {}
@@ -94,7 +96,9 @@ class StoredKeys:
     async def _take(self, kept: Sequence[SealedKey]) -> None:
         unseen = [row for row in kept if _seal(row) not in self._opened]
         # Off the loop: to read an RSA key takes milliseconds.
-        opened = await to_thread.run_sync(self._open_all, unseen) if unseen else {}
+        opened, unreadable = await to_thread.run_sync(self._open_all, unseen) if unseen else ({}, [])
+        for event in unreadable:
+            emit(event, self._on_event)
         known = {**self._opened, **opened}
         self._opened = {_seal(row): known[_seal(row)] for row in kept}
         before = _names(self.keyring)
@@ -106,15 +110,18 @@ class StoredKeys:
         key = self._opened[_seal(row)]
         return None if key is None else TimedKey(key, row.signs_from, row.retires_at)
 
-    def _open_all(self, rows: Sequence[SealedKey]) -> dict[_Seal, SigningKey | None]:
-        return {_seal(row): self._open(row) for row in rows}
-
-    def _open(self, row: SealedKey) -> SigningKey | None:
-        try:
-            return load_signing_key(self.seals.open(row.kid, row.sealed).decode())
-        except (CannotOpen, BadKey) as error:
-            emit(SigningKeyUnreadable(row.kid, str(error)))
-            return None
+    def _open_all(
+        self, rows: Sequence[SealedKey]
+    ) -> tuple[dict[_Seal, SigningKey | None], list[SigningKeyUnreadable]]:
+        opened: dict[_Seal, SigningKey | None] = {}
+        unreadable = []
+        for row in rows:
+            try:
+                opened[_seal(row)] = load_signing_key(self.seals.open(row.kid, row.sealed).decode())
+            except (CannotOpen, BadKey) as error:
+                opened[_seal(row)] = None
+                unreadable.append(SigningKeyUnreadable(row.kid, str(error)))
+        return opened, unreadable
 
 
 def _seal(row: SealedKey) -> _Seal:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from callcov_auth.events import OnEvent
 from callcov_auth.settings import AuthSettings, SettingsError, TrustedIssuer
 from callcov_auth.tokens.algorithms import ALGORITHMS
 from callcov_auth.tokens.claims import ClaimRules
@@ -32,7 +33,7 @@ def load_issuers(settings: AuthSettings, timer: Callable[[], float]) -> tuple[li
         if trusted.jwks is not None:
             keys = _inline(trusted, trusted.jwks.get_secret_value())
         else:
-            keys = _remote(trusted, timer)
+            keys = _remote(trusted, timer, settings.on_event)
             remote.append(keys)
         rules = ClaimRules(trusted.issuer, trusted.audience, settings.leeway, trusted.scope_claim)
         types = frozenset(None if typ == "none" else typ for typ in trusted.token_types)
@@ -66,13 +67,14 @@ def _check_secrets(keys: KeySet) -> None:
             raise BadKey(f"key {key.kid!r}: {problem}")
 
 
-def _remote(trusted: TrustedIssuer, timer: Callable[[], float]) -> RemoteKeys:
+def _remote(trusted: TrustedIssuer, timer: Callable[[], float], on_event: OnEvent | None) -> RemoteKeys:
     return RemoteKeys(
         trusted.issuer,
         _fetch(trusted),
         algorithms=trusted.algorithms,
         stale_for=trusted.stale_for,
         timer=timer,
+        on_event=on_event,
     )
 
 

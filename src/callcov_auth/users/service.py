@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from callcov_auth.cache.feed import Feed
 from callcov_auth.errors import AuthUnavailable, Conflict, InvalidCredentials, NotFound
-from callcov_auth.events import LoginFailed, UserChanged, emit
+from callcov_auth.events import LoginFailed, OnEvent, UserChanged, emit
 from callcov_auth.store.protocol import Change, Store, User
 from callcov_auth.users.passwords import Passwords
 from callcov_auth.users.throttle import LoginThrottle
@@ -37,12 +37,14 @@ class UserService:
         passwords: Passwords,
         throttle: LoginThrottle,
         clock: Callable[[], float],
+        on_event: OnEvent | None = None,
     ) -> None:
         self._store = store
         self._feed = feed
         self._passwords = passwords
         self._throttle = throttle
         self._clock = clock
+        self._on_event = on_event
 
     async def create(self, email: str, password: str, *, scopes: Collection[str] = ()) -> User:
         """Make a user; emails are kept in lower case. Raises Conflict, ValidationFailed."""
@@ -58,7 +60,7 @@ class UserService:
             await self._store.add_user(user)
         except Conflict:
             raise Conflict("A user with this email exists", reason="email_taken") from None
-        emit(UserChanged(user.id, "created"))
+        emit(UserChanged(user.id, "created"), self._on_event)
         return user
 
     async def get(self, user_id: str) -> User:
@@ -92,7 +94,7 @@ class UserService:
         user = await self._store.user_by_email(email)
         matches = await self._passwords.verify(user.password_hash if user else None, password)
         if user is None or not matches or user.disabled_at is not None:
-            emit(LoginFailed(_why(user, matches)))
+            emit(LoginFailed(_why(user, matches)), self._on_event)
             raise InvalidCredentials()
         if self._passwords.needs_rehash(user.password_hash):
             return await self._with_new_hash(user, password)
@@ -132,7 +134,7 @@ class UserService:
 
     async def _changed(self, user_id: str, change: str) -> None:
         await self._feed.publish(Change("user", user_id))
-        emit(UserChanged(user_id, change))
+        emit(UserChanged(user_id, change), self._on_event)
 
 
 def _why(user: User | None, matches: bool) -> str:
