@@ -280,6 +280,7 @@ def test_what_is_looked_for_is_there_to_be_loaded() -> None:
                 "key_principal",
                 "mint_key",
                 "mint_token",
+                "store_contract",
                 "token_principal",
             },
         ),

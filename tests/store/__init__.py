@@ -1,5 +1,1 @@
-"""The store: what every store promises, and what SQLite adds to it."""
-
-import pytest
-
-pytest.register_assert_rewrite("tests.store.contract")
+"""The store: what every store promises, and what each database adds to it."""

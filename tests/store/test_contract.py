@@ -6,10 +6,8 @@ import pytest
 
 from callcov_auth.store.protocol import Store
 from callcov_auth.store.sql import SqlStore
-from tests.store.contract import PROMISES, Promise
+from callcov_auth.testing.store_contract import StoreContract
 from tests.support.databases import Database
-
-pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(params=["file", "memory", "postgres"])
@@ -29,6 +27,5 @@ async def store(url: str) -> AsyncIterator[Store]:
     await opened.aclose()
 
 
-@pytest.mark.parametrize("promise", PROMISES, ids=[promise.__name__ for promise in PROMISES])
-async def test_the_store_keeps_its_promise(promise: Promise, store: Store) -> None:
-    await promise(store)
+class TestSqlStore(StoreContract):
+    """Those that a store of anybody's must pass."""

@@ -11,7 +11,7 @@ from callcov_auth.errors import AuthUnavailable, Conflict
 from callcov_auth.store import postgres, sql, sqlite
 from callcov_auth.store.protocol import Change, Store
 from callcov_auth.store.sql import SqlStore
-from tests.store.contract.samples import (
+from callcov_auth.testing.store_contract.samples import (
     NO_LIMIT,
     NOW,
     make_key,

@@ -9,7 +9,7 @@ import pytest
 from callcov_auth.errors import AuthError, AuthUnavailable
 from callcov_auth.store.protocol import Store
 from callcov_auth.store.sql import SqlStore
-from tests.store.contract.samples import NO_LIMIT, NOW, make_key, make_session, make_user
+from callcov_auth.testing.store_contract.samples import NO_LIMIT, NOW, make_key, make_session, make_user
 from tests.support.databases import Database
 
 pytestmark = pytest.mark.anyio

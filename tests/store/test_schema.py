@@ -21,7 +21,7 @@ from callcov_auth.store import schema
 from callcov_auth.store.protocol import SchemaError
 from callcov_auth.store.sql import SqlStore
 from callcov_auth.store.tables import metadata
-from tests.store.contract.samples import make_user
+from callcov_auth.testing.store_contract.samples import make_user
 from tests.support.databases import Database, alembic, engine_of
 
 NEWEST = "0007"

@@ -13,7 +13,7 @@ from sqlalchemy import event
 from callcov_auth.errors import AuthError
 from callcov_auth.store.protocol import Change, SealedKey
 from callcov_auth.store.sql import SqlStore
-from tests.store.contract.samples import (
+from callcov_auth.testing.store_contract.samples import (
     NO_LIMIT,
     NOW,
     make_key,

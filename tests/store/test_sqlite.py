@@ -15,7 +15,7 @@ from callcov_auth.errors import AuthUnavailable
 from callcov_auth.store import sqlite
 from callcov_auth.store.protocol import Store
 from callcov_auth.store.sql import SqlStore
-from tests.store.contract.samples import make_user, with_user
+from callcov_auth.testing.store_contract.samples import make_user, with_user
 from tests.support.databases import Database
 
 pytestmark = pytest.mark.anyio

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from callcov_auth.testing.store_contract import PROMISES
 from tests.support.markdown import python_blocks
 
 BLOCKS = python_blocks("testing.md")
@@ -20,7 +21,7 @@ def run_pytest(folder: Path, text: str, *arguments: str) -> str:
 
 
 def passed(shown: str) -> int:
-    found = re.search(r"^(\d+) passed in", shown, re.M)
+    found = re.search(r"^(\d+) passed(?:, \d+ deselected)? in", shown, re.M)
     assert found, shown
     return int(found[1])
 
@@ -31,7 +32,7 @@ def test_what_the_page_shows_passes(tmp_path: Path, number: int, tests: int) -> 
 
 
 def test_each_block_of_the_page_is_tried() -> None:
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
 
 
 def test_a_caller_is_there_until_the_test_ends(tmp_path: Path) -> None:
@@ -66,3 +67,53 @@ def test_modules():
     assert "callcov_auth.testing.plugin" in sys.modules
 """
     assert passed(run_pytest(tmp_path, text, "-p", "no:hypothesispytest")) == 1
+
+
+OWN_STORE = """
+import pytest
+
+from callcov_auth.store.sql import SqlStore
+from callcov_auth.testing.store_contract import PROMISES, StoreContract
+
+LOST = "{lost}"
+
+
+class MyStore(SqlStore):
+    async def touch_keys(self, last_used):
+        if not LOST:
+            await super().touch_keys(last_used)
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+class TestMyStore(StoreContract):
+    @pytest.fixture
+    async def store(self):
+        opened = MyStore("sqlite://")
+        await opened.open()
+        yield opened
+        await opened.aclose()
+
+
+def test_there_are_promises():
+    assert len(PROMISES) > 50
+"""
+
+
+def test_a_store_of_the_users_own_is_held_to_its_promises(tmp_path: Path) -> None:
+    assert passed(run_pytest(tmp_path, OWN_STORE.format(lost=""))) == len(PROMISES) + 1
+
+
+def test_the_page_shows_how_to_hold_a_store_to_them(tmp_path: Path) -> None:
+    passes = passed(run_pytest(tmp_path, BLOCKS[4], "-k", "a_session and asyncio"))
+    assert passes == sum("a_session" in promise.__name__ for promise in PROMISES)
+
+
+def test_a_store_that_forgets_is_found_out(tmp_path: Path) -> None:
+    shown = run_pytest(tmp_path, OWN_STORE.format(lost="yes"))
+
+    assert re.search(r"^\d failed, \d+ passed", shown, re.M), shown
+    assert "last_used_at" in shown

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from callcov_auth.testing import store_contract
     from callcov_auth.testing.clock import Clock
     from callcov_auth.testing.faking import fake_auth, key_principal, token_principal
     from callcov_auth.testing.minting import auth_settings, mint_key, mint_token
@@ -21,6 +22,7 @@ __all__ = [
     "key_principal",
     "mint_key",
     "mint_token",
+    "store_contract",
     "token_principal",
 ]
 
@@ -37,6 +39,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "store_contract":
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

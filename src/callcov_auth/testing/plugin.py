@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from callcov_auth import Auth, Principal
     from callcov_auth.testing.clock import Clock
 
+# So that a promise that is broken shows its values.
+pytest.register_assert_rewrite("callcov_auth.testing.store_contract")
+
 Caller = Callable[..., "Principal"]
 
 

@@ -1,7 +1,7 @@
 """The feed: every change that contradicts a cached principal, once, in order, to each who asks."""
 
 from callcov_auth.store.protocol import Change, Store
-from tests.store.contract.samples import (
+from callcov_auth.testing.store_contract.samples import (
     NO_LIMIT,
     NOW,
     make_key,

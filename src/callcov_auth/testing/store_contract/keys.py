@@ -7,7 +7,14 @@ import pytest
 
 from callcov_auth.errors import Conflict, KeyLimitReached
 from callcov_auth.store.protocol import Change, OwnedKey, Store
-from tests.store.contract.samples import NO_LIMIT, NOW, make_key, make_user, with_keys, with_user
+from callcov_auth.testing.store_contract.samples import (
+    NO_LIMIT,
+    NOW,
+    make_key,
+    make_user,
+    with_keys,
+    with_user,
+)
 
 LATER = NOW + 60
 
@@ -146,7 +153,7 @@ async def revoking_sets_the_time_once_and_tells(store: Store) -> None:
     await store.revoke_key("key_1", at=LATER + 60)
     assert await store.key("key_1") == make_key("key_1", revoked_at=LATER)
     assert await store.key("key_2") == make_key("key_2")
-    assert Change("key", "key_1") in (await store.changes_after(cursor))[1]
+    assert Change("key", "key_1") in ((await store.changes_after(cursor))[1] or ())
 
 
 async def revoking_what_is_not_there_makes_nothing(store: Store) -> None:

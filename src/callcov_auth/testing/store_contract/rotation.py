@@ -6,7 +6,7 @@ import pytest
 
 from callcov_auth.errors import Conflict, KeyLimitReached
 from callcov_auth.store.protocol import Change, Key, Store
-from tests.store.contract.samples import NO_LIMIT, NOW, make_key, with_keys, with_user
+from callcov_auth.testing.store_contract.samples import NO_LIMIT, NOW, make_key, with_keys, with_user
 
 ROTATED_AT = NOW + 60
 ENDS_AT = NOW + 3600

@@ -1,13 +1,15 @@
 """Many callers at once are all served; what a cancelled one began is done whole, or was never begun."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import anyio
 from anyio import lowlevel
 
 from callcov_auth.store.protocol import Change, Store
-from tests.store.contract.samples import (
+from callcov_auth.testing.store_contract.samples import (
     NO_LIMIT,
     NOW,
     make_key,
@@ -35,7 +37,7 @@ async def a_cancelled_addition_is_whole_or_absent(store: Store) -> None:
     await with_user(store)
     for turns in PATIENCE:
         key = make_key(f"key_{turns}")
-        await _cancelled_after(turns, lambda key=key: store.add_key(key, max_active=NO_LIMIT))
+        await _cancelled_after(turns, partial(store.add_key, key, max_active=NO_LIMIT))
         assert await store.key(key.id) in (key, None)
 
 
@@ -46,7 +48,7 @@ async def a_cancelled_rotation_changes_both_keys_or_neither(store: Store) -> Non
         await with_keys(store, old)
         await _cancelled_after(
             turns,
-            lambda old=old, new=new: store.replace_key(old.id, new, ends_at=LATER, max_active=NO_LIMIT),
+            partial(store.replace_key, old.id, new, ends_at=LATER, max_active=NO_LIMIT),
         )
         ended = await store.key(old.id) != old
         assert ended == (await store.key(new.id) == new)
@@ -59,7 +61,7 @@ async def a_cancelled_disabling_ends_the_sessions_too_or_nothing(store: Store) -
         await with_user(store, user_id)
         await store.add_session(session)
         cursor, _ = await store.changes_after(None)
-        await _cancelled_after(turns, lambda user_id=user_id: store.disable_user(user_id, at=LATER))
+        await _cancelled_after(turns, partial(store.disable_user, user_id, at=LATER))
         disabled = await store.user(user_id) != make_user(user_id)
         assert disabled == (await store.session(session.id) != session)
         assert disabled == ((await store.changes_after(cursor))[1] == [Change("user", user_id)])
@@ -70,7 +72,7 @@ async def a_cancelled_advance_is_whole_or_absent(store: Store) -> None:
         session = make_session(f"ses_{turns}")
         await store.add_session(session)
         await _cancelled_after(
-            turns, lambda session=session: store.advance_session(session.id, generation=0, superseded=(NOW,))
+            turns, partial(store.advance_session, session.id, generation=0, superseded=(NOW,))
         )
         advanced = replace(session, generation=1, superseded=(NOW,))
         assert await store.session(session.id) in (session, advanced)
@@ -86,7 +88,7 @@ async def a_store_serves_on_after_its_callers_were_cancelled(store: Store) -> No
     assert await store.user("usr_last") == make_user("usr_last")
 
 
-async def _cancelled_after(turns: int, call: Callable[[], Awaitable[object]]) -> None:
+async def _cancelled_after(turns: int, call: Callable[[], Coroutine[Any, Any, object]]) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(call)
         for _ in range(turns):

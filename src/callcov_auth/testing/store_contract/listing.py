@@ -6,7 +6,7 @@ import pytest
 
 from callcov_auth.errors import ValidationFailed
 from callcov_auth.store.protocol import Key, KeyPage, Store
-from tests.store.contract.samples import NO_LIMIT, NOW, make_key, with_keys, with_user
+from callcov_auth.testing.store_contract.samples import NO_LIMIT, NOW, make_key, with_keys, with_user
 
 LATER = NOW + 60
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import anyio
 
 from callcov_auth.store.protocol import Store
-from tests.store.contract.samples import NOW, make_session
+from callcov_auth.testing.store_contract.samples import NOW, make_session
 
 LATER = NOW + 60.123456789
 

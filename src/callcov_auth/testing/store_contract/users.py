@@ -7,7 +7,7 @@ import pytest
 
 from callcov_auth.errors import Conflict
 from callcov_auth.store.protocol import Change, Session, Store
-from tests.store.contract.samples import NOW, make_session, make_user, with_user
+from callcov_auth.testing.store_contract.samples import NOW, make_session, make_user, with_user
 
 LATER = NOW + 60
 
