@@ -1,6 +1,6 @@
 """``Authenticated`` and ``Scoped``: with the middleware, without it, in OpenAPI, and replaced in tests."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
@@ -248,9 +248,6 @@ def test_what_is_no_scope_is_seen_at_once(scope: str) -> None:
         Scoped(scope)
 
 
-Replaced = Callable[[], Awaitable[Principal]] | Callable[[], Principal]
-
-
 async def test_a_test_may_replace_the_caller_and_scopes_are_still_asked_for(app: FastAPI) -> None:
     somebody = Principal("usr_test", "callcov", "token", frozenset({"calls:write"}))
     app.dependency_overrides[authenticated] = lambda: somebody
@@ -305,6 +302,14 @@ async def test_the_routers_own_routes_show_what_they_refuse(
 ) -> None:
     shown = bare.openapi()["paths"]["/api/v1" + path][method]["responses"]
     assert set(shown) == statuses | {"401", "403", "429", "500", "503"}
+
+
+async def test_what_is_no_model_is_shown_as_it_is(bare: FastAPI) -> None:
+    paths = bare.openapi()["paths"]
+    check, key_set = paths["/api/v1/auth/check"]["get"], paths["/.well-known/jwks.json"]["get"]
+    assert "content" not in check["responses"]["200"]
+    assert check["security"] == [{"bearer": []}, {"login": []}]
+    assert set(key_set["responses"]["200"]["content"]) == {"application/jwk-set+json"}
 
 
 async def test_a_login_elsewhere_is_shown_there(auth: Auth) -> None:

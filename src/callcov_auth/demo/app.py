@@ -1,15 +1,19 @@
 """A FastAPI app that looks like CallCov's API, with one made-up analysis."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
-from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi import APIRouter, FastAPI, Security, WebSocket
 from pydantic import BaseModel
 
-from callcov_auth import Auth, AuthMiddleware, current_principal, requires
-from callcov_auth.fastapi import router
+from callcov_auth import Auth, AuthMiddleware, Principal
+from callcov_auth.fastapi import REFUSALS, router, scoped
 
 ANALYSES = ({"id": "an_7f3c", "call": "call_2041", "sentiment": "positive", "coverage": 0.92},)
+
+
+Reader = Annotated[Principal, Security(scoped, scopes=["analysis:read"])]
+Writer = Annotated[Principal, Security(scoped, scopes=["analysis:write"])]
 
 
 class NewAnalysis(BaseModel):
@@ -41,7 +45,8 @@ def demo_app(auth: Auth) -> FastAPI:
     # No redirects, for a client that follows one may send its credential again.
     app = FastAPI(title="CallCov demo", redirect_slashes=False)
     app.include_router(router(auth))
-    app.include_router(_analysis, prefix=f"{auth.settings.api_prefix}/analysis", tags=["analysis"])
+    prefix = f"{auth.settings.api_prefix}/analysis"
+    app.include_router(_analysis, prefix=prefix, tags=["analysis"], responses=REFUSALS)
     app.add_api_route("/health", health, tags=["health"])
     app.add_middleware(AuthMiddleware, auth=auth)
     return app
@@ -55,27 +60,23 @@ _analysis = APIRouter()
 
 
 @_analysis.get("/")
-@requires("analysis:read")
-async def list_analyses() -> Analyses:
-    return _analyses()
+async def list_analyses(caller: Reader) -> Analyses:
+    return _analyses(caller)
 
 
 @_analysis.post("/", status_code=202)
-@requires("analysis:write")
-async def start_analysis(wanted: NewAnalysis) -> Queued:
+async def start_analysis(wanted: NewAnalysis, _caller: Writer) -> Queued:
     return Queued(id=f"an_{uuid4().hex[:8]}", call=wanted.call, status="queued")
 
 
 @_analysis.websocket("/live")
-@requires("analysis:read")
-async def live(websocket: WebSocket) -> None:
+async def live(websocket: WebSocket, caller: Reader) -> None:
     await websocket.accept()
-    await websocket.send_text(_analyses().model_dump_json())
+    await websocket.send_text(_analyses(caller).model_dump_json())
     await websocket.close()
 
 
-def _analyses() -> Analyses:
-    principal = current_principal()
+def _analyses(principal: Principal) -> Analyses:
     caller = Caller(
         subject=principal.subject,
         kind=principal.kind,

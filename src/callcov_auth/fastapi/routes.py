@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Depends
+from starlette.responses import Response
 
 from callcov_auth.asgi.endpoints import (
     ENDPOINTS,
@@ -17,9 +18,24 @@ from callcov_auth.asgi.forms import FORM
 from callcov_auth.asgi.forwarded import CHECK_PATH
 from callcov_auth.auth import Auth
 from callcov_auth.fastapi.callers import belongs_to
-from callcov_auth.fastapi.documented import refusals_of
+from callcov_auth.fastapi.documented import REFUSALS, refusals_of
 from callcov_auth.fastapi.schemes import BEARER, PASSWORD, PASSWORD_FORM, show_login_at
 from callcov_auth.tokens.issuer import LoginRequest
+
+# Neither answer is a model: the one is empty, and the other is RFC 7517's.
+_CHECK: dict[str, Any] = {
+    "name": "check",
+    "summary": "Check a credential for a proxy",
+    "response_class": Response,
+    "responses": REFUSALS,
+    "dependencies": [Depends(BEARER), Depends(PASSWORD)],
+}
+_KEY_SET: dict[str, Any] = {
+    "name": "key_set",
+    "summary": "Show the public signing keys",
+    "response_class": Response,
+    "responses": {200: {"content": {"application/jwk-set+json": {"schema": {"type": "object"}}}}},
+}
 
 
 def router(auth: Auth) -> APIRouter:
@@ -36,10 +52,10 @@ def router(auth: Auth) -> APIRouter:
         made.add_api_route(written, handler, **_described(endpoint))
         made.add_api_route(other, handler, methods=[endpoint.method], include_in_schema=False)
     check, (written, other) = check_handler(auth), both_paths(auth.settings.api_prefix + CHECK_PATH)
-    made.add_api_route(written, check, name="check", summary="Check a credential for a proxy")
+    made.add_api_route(written, check, **_CHECK)
     made.add_api_route(other, check, include_in_schema=False)
     key_set = key_set_handler(auth)
-    made.add_api_route(KEY_SET_PATH, key_set, name="key_set", summary="Show the public signing keys")
+    made.add_api_route(KEY_SET_PATH, key_set, **_KEY_SET)
     made.add_api_route(KEY_SET_PATH + "/", key_set, include_in_schema=False)
     return made
 
