@@ -121,3 +121,20 @@ def test_its_certificate_stands_the_strictest_check(tmp_path: Path) -> None:
 
 def test_only_its_owner_can_read_the_certificates_key(tmp_path: Path) -> None:
     assert stat.S_IMODE(make_certificate(tmp_path).key.stat().st_mode) == 0o600
+
+
+def test_its_openapi_says_who_may_call_a_route_and_whom_it_refuses(demo: Demo) -> None:
+    document = demo.client.get("/openapi.json", headers=demo.key(READ)).json()
+    started = document["paths"]["/api/v1/analysis/"]["post"]
+    assert started["security"] == [{"bearer": [WRITE]}, {"login": [WRITE]}]
+    assert {"401", "403", "503"} < set(started["responses"])
+
+
+def test_swagger_ui_logs_in_as_it_is_told_in_the_openapi(demo: Demo) -> None:
+    document = demo.client.get("/openapi.json", headers=demo.key(READ)).json()
+    flow = document["components"]["securitySchemes"]["login"]["flows"]["password"]
+    address = demo.client.base_url.join("/docs").join(flow["tokenUrl"])
+    form = {"grant_type": "password", "username": "user@example.com", "password": PASSWORD}
+    answer = demo.client.post(address, data=form, auth=("", ""))
+    bearer = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    assert demo.client.get("/api/v1/analysis/", headers=bearer).status_code == 200

@@ -17,6 +17,7 @@ from callcov_auth.store.protocol import Session
 from callcov_auth.store.sql import SqlStore
 from callcov_auth.tokens.families import GENERATION, MAX_IN_GRACE
 from tests.support.clock import Clock
+from tests.support.databases import Database
 from tests.support.settings import make_settings
 from tests.support.tokens import Forge
 
@@ -220,17 +221,22 @@ async def test_a_clock_that_is_set_far_back_makes_no_old_token_good(
     assert await reason_for(auth, first) == "refresh_reused"
 
 
-async def test_fifty_at_once_over_two_processes_are_one_family(auth: Auth, first: str, clock: Clock) -> None:
+async def test_fifty_at_once_over_two_processes_are_one_family(database: Database, clock: Clock) -> None:
+    settings = make_settings(rotate_refresh_tokens=True, database_url=database.url)
     given: list[str] = []
 
-    async def ask(process: Auth) -> None:
-        given.append(await refreshed(process, first))
+    async with Auth(settings, clock=clock) as here, Auth(settings, clock=clock) as there:
+        await here.users.create(EMAIL, PASSWORD)
+        first = (await here.tokens.login(EMAIL, PASSWORD)).refresh_token.get_secret_value()
 
-    async with Auth(auth.settings, clock=clock) as other, anyio.create_task_group() as group:
-        for number in range(50):
-            group.start_soon(ask, (auth, other)[number % 2])
-    assert [generation(token) for token in given] == [1] * 50
-    assert (await session_of(auth, first)).generation == 1
+        async def ask(process: Auth) -> None:
+            given.append(await refreshed(process, first))
+
+        async with anyio.create_task_group() as group:
+            for number in range(50):
+                group.start_soon(ask, (here, there)[number % 2])
+        assert [generation(token) for token in given] == [1] * 50
+        assert (await session_of(here, first)).generation == 1
 
 
 async def test_a_client_too_eager_gets_no_newer_one_until_the_oldest_is_past_its_grace(
