@@ -16,26 +16,25 @@ from callcov_auth.rates import Rate
 
 
 class Counters(Protocol):
-    """What counts, over one process or over all."""
+    """What counts, over one process or over all. It always answers: no login hangs on it."""
 
     async def take(self, name: str, rate: Rate) -> float:
         """Count one more under ``name`` and return 0.
 
         Where ``rate`` is used up nothing is counted, and the seconds until the window ends are returned.
-        Raises AuthUnavailable where that cannot be known.
         """
         ...
 
     async def give_back(self, name: str, rate: Rate) -> None:
-        """Take back one count that ``take`` made. Raises AuthUnavailable."""
+        """Take back one count that ``take`` made."""
         ...
 
     async def remember(self, name: str, seconds: int) -> None:
-        """Keep ``name`` for so long. Raises AuthUnavailable."""
+        """Keep ``name`` for so long."""
         ...
 
     async def remembers(self, name: str) -> bool:
-        """Whether ``name`` is kept. Raises AuthUnavailable."""
+        """Whether ``name`` is kept."""
         ...
 
     async def aclose(self) -> None: ...

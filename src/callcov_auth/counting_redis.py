@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
 from limits.storage import RedisStorage
 from redis.exceptions import RedisError
 
-from callcov_auth.counting import Total
+from callcov_auth.counting import LocalCounters, Total
 from callcov_auth.errors import AuthUnavailable
 from callcov_auth.events import CountersLost, CountersRestored, OnEvent, emit
 from callcov_auth.rates import Rate
@@ -21,6 +22,8 @@ TIMEOUT = 1.0
 # For so long, in seconds, a Redis that failed is not asked again.
 PAUSE = 1.0
 THREADS = 8
+# How many names are counted, and remembered, in this process while Redis fails.
+MAX_ALONE = 65_536
 
 # The library's own fixed window counts on past its limit, cannot take one back without risking the next
 # window's count, and needs a second call for the window's end.
@@ -45,8 +48,9 @@ end
 class RedisCounters:
     """Counters that all processes share. ``timer`` is monotonic, in seconds.
 
-    ``key`` keeps what is counted, emails and addresses, out of Redis, and two deployments apart there. A
-    Redis that fails is AuthUnavailable: what cannot be counted everywhere is not evaluated anywhere.
+    ``key`` keeps what is counted, emails and addresses, out of Redis, and two deployments apart there.
+    While Redis fails, this process counts by itself: whoever takes Redis away gains some tries in each
+    process, and takes away no login.
     """
 
     def __init__(
@@ -54,7 +58,7 @@ class RedisCounters:
     ) -> None:
         # Once more where a connection was found closed, and not after a time-out: it may have counted.
         self._pool = redis_pool(url, timeout=TIMEOUT, connections=THREADS, tries=2)
-        self._storage = RedisStorage(url, connection_pool=self._pool, key_prefix="callcov_auth:count")
+        self._storage = RedisStorage(url, connection_pool=self._pool, key_prefix="callcov-auth:count")
         # Cast, for the library's own protocol of a client names only what it uses itself.
         self._client = cast(Any, self._storage.get_connection())
         self._take_script = self._client.register_script(_TAKE)
@@ -63,25 +67,38 @@ class RedisCounters:
         self._timer = timer
         self._on_event = on_event
         self._lane = CapacityLimiter(THREADS)
+        self._alone = LocalCounters(MAX_ALONE, timer)
         self._asked_again_at = float("-inf")
         self._is_lost = False
 
     async def take(self, name: str, rate: Rate) -> float:
         key, arguments = self._full(name), [rate.amount, rate.period]
-        milliseconds = await self._run(lambda: self._take_script([key], arguments))
+        try:
+            milliseconds = await self._run(lambda: self._take_script([key], arguments))
+        except AuthUnavailable:
+            return await self._alone.take(name, rate)
         return int(milliseconds) / 1000
 
-    async def give_back(self, name: str, rate: Rate) -> None:  # noqa: ARG002
+    async def give_back(self, name: str, rate: Rate) -> None:
         key = self._full(name)
-        await self._run(lambda: self._give_back_script([key]))
+        try:
+            await self._run(lambda: self._give_back_script([key]))
+        except AuthUnavailable:
+            await self._alone.give_back(name, rate)
 
     async def remember(self, name: str, seconds: int) -> None:
         key = self._full(f"{name} known")
-        await self._run(lambda: self._client.set(key, 1, ex=seconds))
+        # Here too, for who is known must be so without Redis.
+        await self._alone.remember(name, seconds)
+        with suppress(AuthUnavailable):
+            await self._run(lambda: self._client.set(key, 1, ex=seconds))
 
     async def remembers(self, name: str) -> bool:
         key = self._full(f"{name} known")
-        return bool(await self._run(lambda: self._client.exists(key)))
+        try:
+            return bool(await self._run(lambda: self._client.exists(key)))
+        except AuthUnavailable:
+            return await self._alone.remembers(name)
 
     async def totals(self, counts: Mapping[str, int], period: int) -> Mapping[str, Total]:
         """Add ``counts`` by name, and return what all processes counted. Raises AuthUnavailable."""

@@ -180,7 +180,7 @@ class PushFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class CountersLost(Event):
-    """Redis does not count: logins, and keys with a rate, are not available; addresses count here alone."""
+    """Redis does not count: each process counts failed logins, refusals and uses of keys by itself."""
 
     name = "counters_lost"
     level = logging.WARNING

@@ -269,55 +269,12 @@ async def test_behind_a_proxy_the_client_is_counted(
             await auth.tokens.login(EMAIL, WRONG, address=address)
 
 
-class Unreachable(LocalCounters):
-    """Counters over a network, some of whose calls fail."""
-
-    fails: frozenset[str] = frozenset()
-
-    async def _reach(self, call: str) -> None:
-        if call in self.fails:
-            raise AuthUnavailable(reason="counters_dead")
-
-    async def take(self, name: str, rate: Rate) -> float:
-        await self._reach("take")
-        return await super().take(name, rate)
-
-    async def give_back(self, name: str, rate: Rate) -> None:
-        await self._reach("give_back")
-        await super().give_back(name, rate)
-
-    async def remember(self, name: str, seconds: int) -> None:
-        await self._reach("remember")
-        await super().remember(name, seconds)
-
-
 @pytest.fixture
-def counters(clock: Clock) -> Unreachable:
-    return Unreachable(100, clock)
+def counters(clock: Clock) -> LocalCounters:
+    return LocalCounters(100, clock)
 
 
-async def test_what_cannot_be_counted_is_not_evaluated(counters: Unreachable) -> None:
-    throttle = LoginThrottle(Rate(5, 60), None, counters, b"key")
-    counters.fails = frozenset({"take"})
-    evaluated = False
-    with pytest.raises(AuthUnavailable):
-        async with throttle.attempt(EMAIL, HERE):
-            evaluated = True
-    assert not evaluated
-
-
-async def test_a_right_login_does_not_fail_because_counters_do_afterwards(counters: Unreachable) -> None:
-    throttle = LoginThrottle(Rate(5, 60), None, counters, b"key")
-    counters.fails = frozenset({"give_back", "remember"})
-    for _ in range(5):
-        async with throttle.attempt(EMAIL, HERE):
-            pass
-    with pytest.raises(RateLimited):
-        async with throttle.attempt(EMAIL, HERE):
-            pass
-
-
-async def test_a_try_that_is_cancelled_counts_and_holds_nobody_up(counters: Unreachable) -> None:
+async def test_a_try_that_is_cancelled_counts_and_holds_nobody_up(counters: LocalCounters) -> None:
     throttle = LoginThrottle(Rate(1, 60), None, counters, b"key")
     with anyio.move_on_after(0.01):
         async with throttle.attempt(EMAIL, HERE):
@@ -328,7 +285,7 @@ async def test_a_try_that_is_cancelled_counts_and_holds_nobody_up(counters: Unre
 
 
 async def test_no_counter_is_named_by_an_email(
-    counters: Unreachable, monkeypatch: pytest.MonkeyPatch
+    counters: LocalCounters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: list[str] = []
 

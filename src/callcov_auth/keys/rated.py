@@ -16,10 +16,7 @@ class RatedPrincipal(Principal):
 
 
 async def count_use(caller: RatedPrincipal, counters: Counters) -> None:
-    """Count one use of the caller's key.
-
-    Raises RateLimited where its rate is used up, and AuthUnavailable where that cannot be known.
-    """
+    """Count one use of the caller's key. Raises RateLimited where its rate is used up."""
     left = await counters.take(f"key {caller.key_id}", caller.rate)
     if left:
         raise RateLimited(

@@ -14,13 +14,13 @@ from elsewhere, and none at other accounts, keeps its owner out.
 
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from anyio import Event
 
 from callcov_auth.counting import Counters, whole_seconds
-from callcov_auth.errors import AuthError, AuthUnavailable, InvalidCredentials, RateLimited
+from callcov_auth.errors import AuthError, InvalidCredentials, RateLimited
 from callcov_auth.rates import Rate, network_of
 
 # How many times ``login_rate`` an account takes from all the addresses that it is not known to use.
@@ -66,8 +66,7 @@ class LoginThrottle:
     async def attempt(self, email: str, address: str | None) -> AsyncIterator[None]:
         """Count the try that is made within. It is given back unless it ends with InvalidCredentials.
 
-        ``address`` is None where nobody knows it: then the account is counted alone. Raises RateLimited,
-        and AuthUnavailable where the counters cannot be asked.
+        ``address`` is None where nobody knows it: then the account is counted alone. Raises RateLimited.
         """
         source = None if address is None else network_of(address)
         pair = self._name("pair", email, source or "")
@@ -83,7 +82,8 @@ class LoginThrottle:
             raise
         else:
             await self._give_back(taken)
-            await self._remember(pair, source)
+            if source is not None:
+                await self._counters.remember(pair, KNOWN_FOR)
         finally:
             self._end(taken)
 
@@ -128,15 +128,8 @@ class LoginThrottle:
             self._waiting -= 1
 
     async def _give_back(self, taken: list[_Quota]) -> None:
-        # What cannot be given back ends with its window; the answer is known without it.
-        with suppress(AuthUnavailable):
-            for quota in taken:
-                await self._counters.give_back(quota.name, quota.rate)
-
-    async def _remember(self, pair: str, source: str | None) -> None:
-        if source is not None:
-            with suppress(AuthUnavailable):
-                await self._counters.remember(pair, KNOWN_FOR)
+        for quota in taken:
+            await self._counters.give_back(quota.name, quota.rate)
 
     def _end(self, taken: list[_Quota]) -> None:
         for quota in taken:
