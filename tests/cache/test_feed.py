@@ -1,5 +1,7 @@
 """The feed: what other processes changed, and how long the cache is trusted without it."""
 
+import random
+
 import anyio
 import anyio.lowlevel
 import pytest
@@ -164,11 +166,23 @@ def test_it_polls_once_an_interval(feed: Feed, store: Changes) -> None:
     assert polls_in(9, feed, store) == 4
 
 
-def test_it_polls_soon_after_it_was_called(feed: Feed, store: Changes) -> None:
-    assert polls_in(1.9, feed, store, called_every=1.5) == 1
+@pytest.mark.parametrize(("share", "polls"), [(0.0, 1), (0.7, 1), (1.0, 0)])
+def test_it_polls_within_a_quarter_of_an_interval_after_it_was_called(
+    share: float, polls: int, feed: Feed, store: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda least, most: least + share * (most - least))
+    assert polls_in(1.6, feed, store, called_every=1.2) == polls
 
 
-def test_a_flood_of_calls_costs_four_polls_an_interval(feed: Feed, store: Changes) -> None:
+def test_a_call_never_puts_a_poll_off(feed: Feed, store: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "uniform", lambda least, most: most)
+    assert polls_in(9, feed, store, called_every=1.9) == 4
+
+
+def test_a_flood_of_calls_costs_four_polls_an_interval_at_most(
+    feed: Feed, store: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda least, most: least)
     assert polls_in(9, feed, store, called_every=0.01) == 17
 
 

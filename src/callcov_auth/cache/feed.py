@@ -7,6 +7,7 @@ but trust rests on the poll alone, which goes on as before, so that nothing that
 promise.
 """
 
+import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -102,9 +103,12 @@ class Feed:
 
     async def _pause(self, started: float) -> None:
         # Counted from the last poll's start, for one that takes long must not make the interval longer.
-        await anyio.sleep_until(started + CLOSEST_POLLS * self._interval)
+        closest = CLOSEST_POLLS * self._interval
         with anyio.CancelScope(deadline=started + self._interval):
+            await anyio.sleep_until(started + closest)
             await self._called.wait()
+            # What called this process called all others too, and they have the callers' lookups to do first.
+            await anyio.sleep(random.uniform(0, closest))  # noqa: S311 - a pause is no secret
         self._called = Event()
 
     async def _poll(self) -> None:
