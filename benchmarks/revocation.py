@@ -1,0 +1,157 @@
+"""How soon is what one process revokes refused by seven others, under load?
+
+    python -m benchmarks.revocation [redis] [restart] [polling] [--rounds N] [--watchers N] [--load N]
+
+``redis``: revocations are pushed. ``restart``: the same, and Redis is killed after a third of the rounds and
+started after two thirds. ``polling``: there is no Redis. Without a name, all three are run. A round lasts
+from the moment before ``keys.revoke`` is called until the last of the watchers refuses the key, which each of
+them had in its cache. The exit code is 1 where a target falls short, or where anybody let in a key that it
+had refused before.
+"""
+
+import argparse
+import math
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+
+from benchmarks.fleet import Board, fleet, silence
+from benchmarks.sites import Site, make_site, redis_server, settings_for
+from benchmarks.watchers import COUNTED, Orders, all_hot, all_refused, watch
+from callcov_auth import Auth, AuthSettings
+
+if TYPE_CHECKING:
+    from tests.support.redis_server import RedisServer
+
+ROUNDS, WATCHERS, LOAD = 500, 7, 200.0
+REGULARS = 50
+SEED = 20_260_101
+# A revocation comes at any moment of a poll's interval, not always just after the last poll.
+LONGEST_PAUSE = {"redis": 0.02, "restart": 0.2, "polling": 1.0}
+
+# In seconds.
+Targets = dict[str, float]
+TARGETS: dict[str, Targets] = {
+    "redis": {"p99": 0.05, "worst": 0.25},
+    "restart": {"worst": 1.5},
+    "polling": {"worst": 1.5},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lags:
+    """How long each round lasted, in seconds; how often an ended key was let in; how often a good one not."""
+
+    mode: str
+    rounds: Sequence[float]
+    stale: int
+    unavailable: int
+    served: int
+
+    @property
+    def figures(self) -> Targets:
+        ordered = sorted(self.rounds)
+        return {
+            "p50": percentile(ordered, 50),
+            "p99": percentile(ordered, 99),
+            "worst": ordered[-1],
+        }
+
+    def shortfalls(self) -> list[str]:
+        """Return what does not hold."""
+        figures = self.figures
+        wrong = [
+            f"{self.mode}: {name} is {figures[name] * 1000:.1f} ms, not {bound * 1000:.0f} ms at most"
+            for name, bound in TARGETS[self.mode].items()
+            if figures[name] > bound
+        ]
+        if self.stale:
+            wrong.append(f"{self.mode}: a key was let in {self.stale} times after it had been refused")
+        return wrong
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """Return the nearest rank of ``ordered`` figures."""
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+async def revoke_each(site: Site, board: Board, pause: float, before: Callable[[int], None]) -> list[float]:
+    """Revoke one key after another, and return when each revocation began. ``before`` each, it is called."""
+    randomness = random.Random(SEED)  # noqa: S311
+    began = []
+    async with Auth(AuthSettings(_env_file=None, **site.settings)) as auth:
+        for number, key_id in enumerate(site.key_ids):
+            await anyio.to_thread.run_sync(all_hot, board, number)
+            await anyio.sleep(randomness.uniform(0, pause))
+            before(number)
+            began.append(time.monotonic())
+            await auth.keys.revoke(key_id)
+        await anyio.to_thread.run_sync(all_refused, board)
+    return began
+
+
+def measure(mode: str, folder: Path, *, rounds: int, watchers: int, load: float) -> Lags:
+    with nullcontext() if mode == "polling" else redis_server(folder) as server:
+        settings = settings_for(folder, server and server.url)
+        site = anyio.run(make_site, settings, rounds, REGULARS)
+        board = Board(watchers, COUNTED, times=rounds)
+        orders = Orders(settings, site.ending, site.regulars, load, SEED)
+        fault = faults(server, rounds) if mode == "restart" and server else lambda _: None
+        with fleet(watch, orders, board):
+            began = anyio.run(revoke_each, site, board, LONGEST_PAUSE[mode], fault)
+            # Long enough for every watcher to ask again for keys that ended.
+            time.sleep(2)
+    lasted = [max(board.times(number)) - began[number] for number in range(rounds)]
+    return Lags(mode, lasted, *(sum(board.counts(name)) for name in ("stale", "unavailable", "served")))
+
+
+def faults(server: "RedisServer", rounds: int) -> Callable[[int], None]:
+    """Return what kills Redis just before one revocation, and starts it again before a later one."""
+    deeds = {rounds // 3: server.kill, 2 * rounds // 3: server.start}
+
+    def before(number: int) -> None:
+        deeds.get(number, lambda: None)()
+
+    return before
+
+
+def report(found: Sequence[Lags]) -> bool:
+    """Print the figures and what falls short. Whether nothing does."""
+    print(f"{'':10}{'rounds':>8}{'p50':>12}{'p99':>12}{'worst':>12}{'stale':>8}{'503':>6}{'served':>10}")
+    for lags in found:
+        times = "".join(f"{value * 1000:9.1f} ms" for value in lags.figures.values())
+        print(f"{lags.mode:10}{len(lags.rounds):8}{times}{lags.stale:8}{lags.unavailable:6}{lags.served:10}")
+    wrong = [problem for lags in found for problem in lags.shortfalls()]
+    for problem in wrong:
+        print(problem)
+    return not wrong
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Time revocations between processes.")
+    parser.add_argument("modes", nargs="*", metavar="MODE", help=f"any of: {', '.join(TARGETS)}")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="keys that are revoked in each mode")
+    parser.add_argument("--watchers", type=int, default=WATCHERS, help="processes that refuse them")
+    parser.add_argument("--load", type=float, default=LOAD, help="requests a second in each of those")
+    chosen = parser.parse_args(arguments)
+    if unknown := set(chosen.modes) - set(TARGETS):
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    silence()
+    found = []
+    for mode in chosen.modes or TARGETS:
+        with tempfile.TemporaryDirectory() as folder:
+            sizes = {"rounds": chosen.rounds, "watchers": chosen.watchers, "load": chosen.load}
+            found.append(measure(mode, Path(folder), **sizes))
+    return 0 if report(found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
