@@ -1,0 +1,1 @@
+"""How load grows: what each part costs, a simulation of many processes, and real ones to hold it against."""
