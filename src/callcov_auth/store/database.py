@@ -36,6 +36,8 @@ class Database:
     """What must be there before the first connection."""
     errors: tuple[type[Exception], ...]
     """The driver's errors, for those that SQLAlchemy lets through."""
+    is_lost: Callable[[Exception, Any], bool]
+    """Whether a driver's error and its connection say that another connection is needed."""
     is_stale: Callable[[Exception], bool]
     """Whether a read failed for a connection that had ended before; another one may serve."""
     is_collision: Callable[[Exception], bool]
@@ -56,5 +58,5 @@ def hold(connection: Connection, lock: Lock) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(_CLASS, lock)))
 
 
-def never(_: Any) -> bool:
+def never(*_: Any) -> bool:
     return False

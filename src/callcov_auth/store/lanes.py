@@ -27,9 +27,18 @@ Work = Callable[[Connection], T]
 LANE_TIMEOUT = 5.0
 
 
+@dataclass(slots=True)
+class _Turns:
+    """How many may be at the database at once, and how many have come and not left."""
+
+    width: int
+    limiter: CapacityLimiter
+    inside: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Lane:
-    limiter: CapacityLimiter
+    turns: _Turns
     breaker: Breaker
 
 
@@ -45,10 +54,8 @@ class Lanes:
     ) -> None:
         self._database = database
         self._errors: tuple[type[Exception], ...] = (SQLAlchemyError, *database.errors)
-        self._reads = _Lane(
-            CapacityLimiter(database.readers), Breaker("reads", timer=timer, on_event=on_event)
-        )
-        writers = self._reads.limiter if database.takes_turns else CapacityLimiter(database.writers)
+        self._reads = _Lane(_turns(database.readers), Breaker("reads", timer=timer, on_event=on_event))
+        writers = self._reads.turns if database.takes_turns else _turns(database.writers)
         self._writes = _Lane(writers, Breaker("writes", timer=timer, on_event=on_event))
 
     async def read(self, work: Work[T]) -> T:
@@ -69,13 +76,21 @@ class Lanes:
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Run what needs no connection where a write would run."""
-        return await to_thread.run_sync(work, limiter=self._writes.limiter)
+        return await to_thread.run_sync(work, limiter=self._writes.turns.limiter)
 
     async def _run(self, lane: _Lane, hop: Callable[[], T]) -> T:
         lane.breaker.refuse()
-        # Work that has begun is not given up: it has bounds of its own.
-        with move_on_after(LANE_TIMEOUT):
-            return await to_thread.run_sync(self._guarded, lane.breaker, hop, limiter=lane.limiter)
+        turns = lane.turns
+        turns.inside += 1
+        try:
+            if turns.inside <= turns.width:
+                # Nobody to wait for, and so nothing to bound.
+                return await to_thread.run_sync(self._guarded, lane.breaker, hop, limiter=turns.limiter)
+            # Work that has begun is not given up: it has bounds of its own.
+            with move_on_after(LANE_TIMEOUT):
+                return await to_thread.run_sync(self._guarded, lane.breaker, hop, limiter=turns.limiter)
+        finally:
+            turns.inside -= 1
         raise AuthUnavailable(reason="store_busy")
 
     def _reading(self, work: Work[T]) -> T:
@@ -88,21 +103,18 @@ class Lanes:
         return self._read_once(work)
 
     def _looking_up(self, lookup: Lookup, values: Mapping[str, Any]) -> Sequence[Row]:
-        engine = self._database.reading
-        pool, connection = engine.pool, engine.raw_connection()
+        connection = self._database.reading.raw_connection()
         try:
             rows = lookup.rows(connection, values)
         except self._database.errors as error:
-            if not engine.dialect.is_disconnect(error, connection.driver_connection, None):  # type: ignore[arg-type]
+            if not self._database.is_lost(error, connection.driver_connection):
                 connection.close()
                 raise
             connection.invalidate(error)
-            # The others of its pool are as dead as it is. The first to find that out drops them.
-            if engine.pool is pool:
-                engine.dispose()
             ended = DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=True)
             if not self._database.is_stale(ended):
                 raise
+            # SQLAlchemy's own way, by which those of the pool are dropped that have ended with this one.
             return self._reading(partial(lookup.over, values))
         connection.close()
         return rows
@@ -151,6 +163,10 @@ class Lanes:
         else:
             breaker.succeeded()
         raise refusal
+
+
+def _turns(width: int) -> _Turns:
+    return _Turns(width, CapacityLimiter(width))
 
 
 def _name(error: Exception) -> str:

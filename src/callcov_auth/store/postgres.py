@@ -1,12 +1,14 @@
 """What is PostgreSQL's own: connections that never wait for ever, and transactions with a bound.
 
 Nothing here outlives a transaction on the server's side, so that pgbouncer may stand between in its
-transaction mode: no prepared statements, no settings of a session, no locks of a session.
+transaction mode: no settings of a session and no locks of a session, and prepared statements only where
+nothing stands between.
 """
 
 import re
 from collections.abc import Generator
 from time import monotonic
+from traceback import clear_frames
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
@@ -35,6 +37,8 @@ READ_TIMEOUT = 3.0
 # How long a write and its locks may take there. The server ends it itself, so it is known to be undone.
 STATEMENT_TIMEOUT = 4.0
 LOCK_TIMEOUT = 3.0
+# After so many times a server keeps a statement: to plan it takes longer than all the rest.
+PREPARE_THRESHOLD = 3
 # By how much the server is given the first word.
 _MARGIN = 1.0
 # After so long a connection is made anew, so that names and balancers are asked again.
@@ -50,7 +54,9 @@ _ALWAYS = {
 }
 # SQLSTATEs (PostgreSQL, appendix A): deadlock, and what a stricter isolation would call one.
 _COLLISIONS = ("40P01", "40001")
-_READ_ONLY = "25006"
+# What another connection may do better: a server that only reads, after a fail-over; a statement that was
+# prepared before a migration, or for which there was a pooler that did not show.
+_ANOTHER_CONNECTION = ("25006", "0A000", "26000", "42P05")
 _SCHEME = re.compile(r"^postgres(?:ql)?(?:\+(\w+))?://")
 
 
@@ -68,6 +74,7 @@ def postgres_database(url: str) -> Database:
         snapshot=_snapshot,
         prepare=_nothing,
         errors=(psycopg.Error,),
+        is_lost=_is_lost,
         is_stale=_is_stale,
         is_collision=_is_collision,
     )
@@ -145,12 +152,31 @@ def _engine(options: dict[str, Any], size: int, **more: Any) -> Engine:
     )
 
     def connect(_dialect: Any, _record: Any, _args: Any, ours: dict[str, Any]) -> Any:
-        return _Connection.connect(**options, **ours, prepare_threshold=None)
+        return _connected(**options, **ours)
 
     event.listen(engine, "do_connect", connect)
     event.listen(engine, "checkin", _be_impatient_again)
-    event.listen(engine, "handle_error", _leave_what_only_reads)
+    event.listen(engine, "handle_error", _see_whether_it_is_lost)
     return engine
+
+
+def _connected(**options: Any) -> _Connection:
+    try:
+        made = _Connection.connect(**options, autocommit=True, prepare_threshold=None)
+    except psycopg.Error as error:
+        # Its frames hold what could not be connected, in a circle that would keep the socket open.
+        clear_frames(error.__traceback__)
+        raise
+    try:
+        (pid,) = made.execute("SELECT pg_backend_pid()").fetchone() or (None,)
+        # A pooler has told a number of its own, since whoever answers now need not answer the next time.
+        if pid == made.info.backend_pid:
+            made.prepare_threshold = PREPARE_THRESHOLD
+        made.autocommit = False
+    except psycopg.Error:
+        made.close()
+        raise
+    return made
 
 
 def _begin(connection: Connection, seconds: float | None) -> None:
@@ -176,14 +202,17 @@ def _be_impatient_again(connection: Any, _record: Any) -> None:
         connection.patience = READ_TIMEOUT
 
 
-def _leave_what_only_reads(context: Any) -> None:
-    """Connect anew where a write is refused: after a fail-over, another server takes it."""
-    if _sqlstate(context.original_exception) == _READ_ONLY:
+def _see_whether_it_is_lost(context: Any) -> None:
+    if _sqlstate(context.original_exception) in _ANOTHER_CONNECTION:
         context.is_disconnect = True
 
 
 def _milliseconds(seconds: float) -> str:
     return f"{round(seconds * 1000)}ms"
+
+
+def _is_lost(error: Exception, connection: Any) -> bool:
+    return connection.closed or connection.broken or _sqlstate(error) in _ANOTHER_CONNECTION
 
 
 def _is_stale(error: Exception) -> bool:

@@ -37,6 +37,7 @@ def sqlite_database(url: str) -> Database:
         snapshot=_snapshot,
         prepare=partial(_create_private, parsed.database),
         errors=(sqlite3.Error,),
+        is_lost=never,
         is_stale=never,
         is_collision=never,
         file=None if in_memory else parsed.database,
