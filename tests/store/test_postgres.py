@@ -1,10 +1,15 @@
-"""PostgreSQL's address, as it is written and as psycopg takes it."""
+"""What is PostgreSQL's own: its address, as psycopg takes it, and statements that it keeps."""
 
+from collections.abc import AsyncIterator
+
+import psycopg
 import pytest
 
 from callcov_auth.settings import SettingsError
 from callcov_auth.store import postgres
 from callcov_auth.store.sql import SqlStore
+from callcov_auth.testing.store_contract.samples import make_key, with_keys, with_user
+from tests.support.postgres_server import PostgresServer
 
 PASSWORD = "a-password-that-nobody-may-see"
 
@@ -33,3 +38,50 @@ def test_what_libpq_knows_can_be_said() -> None:
 
 def test_asyncpgs_word_for_tls_is_understood() -> None:
     assert postgres._options("postgresql+asyncpg://db.example/auth?ssl=require")["sslmode"] == "require"
+
+
+@pytest.fixture
+async def store(postgres_server: PostgresServer) -> AsyncIterator[SqlStore]:
+    """On a database of its own, with a key in it."""
+    with postgres_server.database() as url:
+        opened = SqlStore(url)
+        await opened.open()
+        await with_user(opened)
+        await with_keys(opened, make_key())
+        yield opened
+        await opened.aclose()
+
+
+async def _look_up(store: SqlStore) -> None:
+    for _ in range(2 * postgres.PREPARE_THRESHOLD):
+        assert len(await store.keys_by_digest([make_key().digest])) == 1
+
+
+async def _kept(store: SqlStore) -> int:
+    """How many statements the server keeps for the connection that was used last."""
+    counted = "SELECT count(*) FROM pg_prepared_statements WHERE from_sql = false"
+    return await store.lanes.read(lambda connection: int(connection.exec_driver_sql(counted).scalar_one()))
+
+
+@pytest.mark.anyio
+async def test_the_server_keeps_a_statement_that_is_asked_again(store: SqlStore) -> None:
+    await _look_up(store)
+    assert await _kept(store) > 0
+
+
+@pytest.mark.anyio
+async def test_behind_a_pooler_no_statement_is_kept(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pooler tells a process id that is none of the server's."""
+    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda _: 1))
+    await store.aclose()
+    await _look_up(store)
+    assert await _kept(store) == 0
+
+
+@pytest.mark.anyio
+async def test_a_statement_that_a_migration_has_overtaken_is_answered(store: SqlStore) -> None:
+    """PostgreSQL refuses to go on with it, and psycopg does not forget it."""
+    await _look_up(store)
+    change = "ALTER TABLE callcov_users ALTER COLUMN scopes TYPE varchar(5000)"
+    await store.lanes.write(lambda connection: connection.exec_driver_sql(change))
+    await _look_up(store)
