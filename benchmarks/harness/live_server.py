@@ -102,7 +102,10 @@ APPS: dict[str, Builder] = {
 async def serve(build: Builder, listener: socket.socket) -> None:
     async with AsyncExitStack() as stack:
         app, told = await build(stack)
-        config = uvicorn.Config(app, http="httptools", access_log=False, log_level="warning")
+        # Long enough for a connection that is idle while others' logins are waited for.
+        config = uvicorn.Config(
+            app, http="httptools", access_log=False, log_level="warning", timeout_keep_alive=60
+        )
         print(told.as_json(), flush=True)
         await uvicorn.Server(config).serve([listener])
 
