@@ -11,8 +11,8 @@ from callcov_auth.store.sql import MAX_CHANGES
 READS_A_SECOND, WRITES_A_SECOND = 50_000, 5_000
 # PostgreSQL's processes, with pgbouncer or without; Redis's maxclients as it comes.
 DATABASE_CONNECTIONS, REDIS_CONNECTIONS = 500, 10_000
-# Of the database, for each process: its lanes for reading and for writing. Of Redis: hearing and telling.
-LANES, LINES = 6, 2
+# Of the database, for each process: its lanes for reading and for writing. Of Redis: to hear, tell and count.
+LANES, LINES = 6, 3
 # How busy Redis's one thread may be before messages queue up behind each other.
 BUSY = 0.7
 

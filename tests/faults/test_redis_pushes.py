@@ -337,26 +337,48 @@ async def test_a_password_in_the_url_is_used_and_shown_nowhere(
         server.stop()
 
 
+TO_TELL = "+publish +subscribe +ping &callcov-auth:revocations:*"
+TO_COUNT = (
+    "+eval +evalsha +script|load +get +set +incr +incrby +decr +expire +pttl +exists ~callcov-auth:count*"
+)
+
+
+def test_the_rights_tried_here_are_those_of_the_docs() -> None:
+    documented = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
+    for right in f"{TO_TELL} {TO_COUNT}".split():
+        assert right in documented
+
+
 async def test_a_user_of_redis_with_the_documented_rights_alone_will_do(
     pair: Pair, settings: AuthSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pair.redis.client() as client:
-        rights = ["+publish", "+subscribe", "+ping", "&callcov-auth:revocations:*"]
-        client.execute_command("ACL", "SETUSER", "pusher", "on", ">few-rights-22", "resetchannels", *rights)
-        client.execute_command(
-            "ACL", "SETUSER", "nobody", "on", ">few-rights-22", "resetchannels", *rights[:3]
-        )
-    pusher, nobody = (
-        settings.replace(redis_url=pair.redis.url.replace("//", f"//{name}:few-rights-22@"))
-        for name in ("pusher", "nobody")
-    )
-    async with Auth(pusher) as auth:
+    few = _user(pair.redis, "few", f"{TO_TELL} {TO_COUNT}")
+    async with Auth(settings.replace(redis_url=few, failure_rate="100/minute")) as auth:
         await eventually(lambda: auth._push.subscribed)
         await auth.keys.revoke(pair.key_id)
         await eventually(lambda: _is_refused(pair.here, pair.key))
-    assert "push_" not in caplog.text
-    async with Auth(nobody):
+        await auth.tokens.login(EMAIL, PASSWORD, address="192.0.2.1")
+        with pytest.raises(AuthError) as refusal:
+            await auth.tokens.login(EMAIL, "a short way", address="192.0.2.1")
+        assert refusal.value.code == "invalid_credentials"
+        auth.failures.note("192.0.2.1")
+        await auth._share_failures()
+    assert not {"push_lost", "push_failed", "counters_lost"} & set(_told(caplog))
+
+
+async def test_a_user_of_redis_who_may_not_listen_is_told_of(
+    pair: Pair, settings: AuthSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Auth(settings.replace(redis_url=_user(pair.redis, "deaf", "+subscribe"))):
         await eventually(lambda: "push_lost reason='NoPermissionError'" in caplog.text)
+
+
+def _user(server: RedisServer, name: str, rights: str) -> str:
+    with server.client() as client:
+        client.execute_command(
+            "ACL", "SETUSER", name, "on", ">few-rights-22", "resetchannels", *rights.split()
+        )
+    return server.url.replace("//", f"//{name}:few-rights-22@")
 
 
 async def test_a_resource_server_needs_no_pushes() -> None:
