@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from callcov_auth.cache.feed import Feed
 from callcov_auth.cache.flight import SingleFlight
 from callcov_auth.cache.principals import PrincipalCache
-from callcov_auth.counting import Counters, LocalCounters, SharedCounters
+from callcov_auth.counting import Counters, LocalCounters
 from callcov_auth.credential import Credential, parse_authorization
 from callcov_auth.errors import AuthError, AuthUnavailable, InvalidToken
 from callcov_auth.events import Authenticated, emit, is_told, logger
@@ -23,15 +23,14 @@ from callcov_auth.keys.last_use import LastUse
 from callcov_auth.keys.rated import RatedPrincipal, count_use
 from callcov_auth.keys.service import KeyService
 from callcov_auth.keys.validator import KeyValidator
+from callcov_auth.parts import keyring_of, login_throttle_of, push_of, shared_counters_of, store_of
 from callcov_auth.principal import Principal
-from callcov_auth.settings import AuthSettings, SettingsError
-from callcov_auth.store.none import no_store
+from callcov_auth.settings import AuthSettings
 from callcov_auth.store.protocol import Store
 from callcov_auth.tokens.families import Families
 from callcov_auth.tokens.issuer import TokenService
-from callcov_auth.tokens.jwk import BadKey
 from callcov_auth.tokens.jwks import RemoteKeys
-from callcov_auth.tokens.keyring import Keyring, load_keyring
+from callcov_auth.tokens.keyring import Keyring
 from callcov_auth.tokens.rotation import SigningKeyService
 from callcov_auth.tokens.sealing import Seals
 from callcov_auth.tokens.stored_keys import StoredKeys
@@ -39,10 +38,6 @@ from callcov_auth.tokens.trusted import load_issuers
 from callcov_auth.tokens.verifier import TokenVerifier
 from callcov_auth.users.passwords import Passwords
 from callcov_auth.users.service import UserService
-from callcov_auth.users.throttle import LoginThrottle
-
-if TYPE_CHECKING:
-    from callcov_auth.cache.pushed import Push
 
 # How long closing waits for the last writes, in seconds.
 CLOSING_GRACE = 5.0
@@ -70,7 +65,7 @@ class Auth:
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.settings = settings
-        self.store = store or _store(settings)
+        self.store = store or store_of(settings)
         self._clock = clock or time.time
         self._timer = clock or time.monotonic
         self.callers = PrincipalCache(
@@ -81,7 +76,7 @@ class Auth:
         # that a header could hold would not be, so nobody can guess it.
         self._rated = secrets.token_bytes(16)
         self._flights: SingleFlight[Principal] = SingleFlight()
-        self._push = _push(settings, self._timer)
+        self._push = push_of(settings, self._timer)
         self._feed = Feed(
             self.store,
             self.callers,
@@ -92,7 +87,7 @@ class Auth:
         )
         self._last_use = LastUse(self.store, timer=self._timer, on_event=settings.on_event)
         self._keys = KeyValidator(settings, self.store, self._last_use, self._clock, self._timer)
-        keyring = _keyring(settings, self._clock)
+        keyring = keyring_of(settings, self._clock)
         self._own_keys = None if keyring is None else self._stored_keys(keyring)
         issuers, self._remote_keys = load_issuers(settings, self._timer)
         self._tokens = TokenVerifier(settings, self.store, self._own_keys, issuers, self._clock)
@@ -104,7 +99,7 @@ class Auth:
         limit = settings.failure_limit
         self.failures = None if limit is None else Failures(limit, self._timer)
         """How often credentials were refused, by the address that sent them; None where nobody counts."""
-        self._shared = _shared_counters(settings, self._timer)
+        self._shared = shared_counters_of(settings, self._timer)
         counters: Counters = self._shared or LocalCounters(MAX_COUNTED, self._timer)
         # By themselves, so that failed logins push no key's count out.
         self._key_counters: Counters = self._shared or LocalCounters(MAX_COUNTED, self._timer)
@@ -117,7 +112,7 @@ class Auth:
                 memory_kib=settings.password_memory_kib,
                 workers=settings.password_workers,
             ),
-            throttle=_login_throttle(settings, counters),
+            throttle=login_throttle_of(settings, counters),
             clock=self._clock,
             on_event=settings.on_event,
         )
@@ -375,62 +370,3 @@ def _header_bytes(authorization: str) -> bytes:
         raise InvalidToken(
             "The Authorization header is malformed", reason="header_not_visible_ascii"
         ) from None
-
-
-def _keyring(settings: AuthSettings, clock: Callable[[], float]) -> Keyring | None:
-    try:
-        return load_keyring(settings, clock)
-    except BadKey as error:
-        raise SettingsError(f"CALLCOV_AUTH_SIGNING_KEYS: {error}") from None
-
-
-def _push(settings: AuthSettings, timer: Callable[[], float]) -> "Push | None":
-    # Others' tokens are revoked by nobody here.
-    if settings.redis_url is None or settings.is_resource_server:
-        return None
-    try:
-        # Here, because a program without Redis needs no library for it.
-        from callcov_auth.cache.pushed import Push
-    except ImportError:
-        raise SettingsError(
-            "CALLCOV_AUTH_REDIS_URL: it is reached through redis-py; pip install 'callcov-auth[redis]'"
-        ) from None
-    return Push(
-        settings.redis_url.get_secret_value(),
-        settings.revocation_channels,
-        timer=timer,
-        on_event=settings.on_event,
-    )
-
-
-def _shared_counters(settings: AuthSettings, timer: Callable[[], float]) -> SharedCounters | None:
-    if settings.redis_url is None or settings.is_resource_server:
-        return None
-    # Here, because a program without Redis needs no library for it; _push has looked for that.
-    from callcov_auth.counting_redis import RedisCounters
-
-    return RedisCounters(
-        settings.redis_url.get_secret_value(),
-        key=settings.pepper_key,
-        timer=timer,
-        on_event=settings.on_event,
-    )
-
-
-def _login_throttle(settings: AuthSettings, counters: Counters) -> LoginThrottle:
-    # A resource server has no pepper, and nobody logs in there.
-    key = b"" if settings.is_resource_server else settings.pepper_key
-    return LoginThrottle(settings.login_limit, settings.failure_limit, counters, key)
-
-
-def _store(settings: AuthSettings) -> Any:
-    if settings.is_resource_server:
-        return no_store()
-    # Here, because a program that brings its own store needs no database library at all.
-    from callcov_auth.store.sql import SqlStore
-
-    return SqlStore(
-        settings.database_url.get_secret_value(),
-        auto_migrate=settings.auto_migrate,
-        on_event=settings.on_event,
-    )
