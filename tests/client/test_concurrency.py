@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,8 +11,9 @@ import httpx2
 import pytest
 
 from callcov_auth.client import LoginFailed, TokenAuth, turns
-from tests.client.api import EMAIL, LOGIN, PASSWORD, REFRESH, Api
+from tests.client.api import EMAIL, LOGIN, PASSWORD, REFRESH, Api, serve_api
 from tests.client.test_token_auth import token_auth
+from tests.support.clock import Clock
 from tests.support.tls import Certificate
 
 REQUESTS = 1000
@@ -91,6 +93,20 @@ def test_threads_and_loops_share_one_login(api: Api, certificate: Certificate) -
 
     assert statuses == [200] * 22
     assert api.front.paths[LOGIN] == 1
+
+
+def test_a_server_that_rotates_refresh_tokens_gets_the_newest_each_time(
+    tmp_path: Path, certificate: Certificate
+) -> None:
+    with serve_api(tmp_path, certificate, Clock(), rotate_refresh_tokens=True) as api:
+        statuses: list[int] = []
+        with httpx2.Client(auth=token_auth(api), **options(httpx2, certificate)) as client:
+            for _ in range(4):
+                in_threads(lambda: statuses.append(client.get(api.url + USER).status_code), 20)
+                api.clock.advance(26 * 60)
+
+        assert statuses == [200] * 80
+        assert (api.front.paths[LOGIN], api.front.paths[REFRESH]) == (1, 3)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])

@@ -14,8 +14,9 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from callcov_auth import ANONYMOUS, Auth, AuthMiddleware, Principal
+from callcov_auth.fastapi import Scoped, router
 from callcov_auth.store.sql import SqlStore
-from callcov_auth.testing import fake_auth, key_principal, token_principal
+from callcov_auth.testing import Clock, fake_auth, key_principal, token_principal
 from tests.server.site import make_site
 from tests.support.settings import make_settings
 
@@ -101,6 +102,25 @@ def test_every_request_has_this_caller_and_afterwards_none_has(
     assert client.get(READ).status_code == refused
 
 
+@pytest.mark.parametrize(
+    ("principal", "status"), [(READER, 200), (token_principal("calls:read"), 403), (ANONYMOUS, 401)]
+)
+def test_fastapis_dependencies_do_without_a_middleware(principal: Principal, status: int) -> None:
+    app = FastAPI()
+    app.include_router(router(Auth(make_settings())))
+
+    @app.get(READ)
+    async def read(caller: Scoped("analysis:read")) -> str:  # type: ignore[valid-type]
+        return caller.subject
+
+    client = TestClient(app)
+    with fake_auth(app, principal):
+        answer = client.get(READ)
+        assert answer.status_code == status
+        assert status == 200 or "error" in answer.json()
+    assert client.get(READ).json()["error"]["code"] == "https_required"
+
+
 def test_a_block_within_a_block_goes_before_it() -> None:
     app = starlette_app()
     client = TestClient(app)
@@ -112,10 +132,11 @@ def test_a_block_within_a_block_goes_before_it() -> None:
 
 def test_it_ends_with_an_error_too() -> None:
     app = starlette_app()
+    client = TestClient(app, base_url="https://testserver")
     with pytest.raises(ZeroDivisionError), fake_auth(app, READER):
-        raise ZeroDivisionError
+        _ = client.get(READ).status_code / 0
 
-    assert TestClient(app, base_url="https://testserver").get(READ).status_code == 401
+    assert client.get(READ).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -186,3 +207,21 @@ def test_a_made_up_user_has_the_fields_that_are_given() -> None:
     assert (user.kind, user.subject, user.scopes, user.claims["team"]) == ("token", "usr_1", {"a", "b"}, "x")
     assert user.session_id is None
     assert (key.kind, key.environment, key.segment, key.key_id) == ("api_key", "test", "dev", "key_test")
+
+
+def test_the_fixtures_give_it_to_a_test(
+    api_client: Callable[..., TestClient], as_user: Callable[..., Principal], as_key: Callable[..., Principal]
+) -> None:
+    app = starlette_app()
+    client = api_client(app)
+    assert (client.get(READ).status_code, str(client.base_url)) == (401, "https://testserver")
+    as_user(app, "a", subject="usr_1")
+    assert client.get(READ).json()["subject"] == "usr_1"
+    assert as_key(app, segment="dev").segment == "dev"
+    assert client.get(READ).json()["subject"] == "usr_test"
+
+
+def test_the_clock_of_the_fixtures_stands_still(auth_clock: Clock) -> None:
+    before = auth_clock()
+    auth_clock.advance(60)
+    assert auth_clock() == before + 60

@@ -1,5 +1,6 @@
 """fake_auth: a caller of the test's choice, with no credential, no cryptography and no database."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,10 +23,13 @@ def fake_auth(app: Any, principal: Principal) -> Iterator[None]:
     """Let every request of ``app`` come from ``principal``, whatever it carries, until the block ends.
 
     HTTP and WebSockets, over TLS or not. AuthMiddleware may stand anywhere in the app's stack, and more than
-    once; it is not opened. ANONYMOUS is a caller too. Raises LookupError where there is no AuthMiddleware.
+    once; it is not opened. FastAPI's dependencies do without it. ANONYMOUS is a caller too.
+    Raises LookupError where there is nothing that authenticates.
     """
-    found = [inside for inside in _stack_of(app) if isinstance(inside, AuthMiddleware)]
-    if not found:
+    inside = list(_stack_of(app))
+    found = [each for each in inside if isinstance(each, AuthMiddleware)]
+    doors = list(_doors_in(inside))
+    if not found and not doors:
         raise LookupError(
             f"there is no AuthMiddleware to be found in {type(app).__name__}: "
             "give fake_auth the AuthMiddleware itself"
@@ -33,6 +37,8 @@ def fake_auth(app: Any, principal: Principal) -> Iterator[None]:
     with ExitStack() as fakes:
         for middleware in found:
             fakes.enter_context(_faked(middleware, principal))
+        for door in doors:
+            fakes.enter_context(_replaced(door, _gate=_OpenGate(principal)))
         yield
 
 
@@ -50,20 +56,44 @@ def key_principal(*scopes: str, subject: str = "usr_test", **fields: Any) -> Pri
 
 @contextmanager
 def _faked(middleware: AuthMiddleware, principal: Principal) -> Iterator[None]:
-    kept = {name: vars(middleware)[name] for name in ("_gate", "auth", "_plain_schemes")}
     faked = {
         "_gate": _OpenGate(principal),
         "auth": _UnopenedAuth(middleware.auth.settings),
         # So that none takes the short way, which asks the cache.
         "_plain_schemes": frozenset(),
     }
-    vars(middleware).update(faked)
+    try:
+        with _replaced(middleware, **faked):
+            yield
+    finally:
+        if middleware._looked_inside:
+            middleware._plain_schemes = middleware._gate.plain_schemes
+
+
+@contextmanager
+def _replaced(holder: object, **attributes: Any) -> Iterator[None]:
+    kept = {name: vars(holder)[name] for name in attributes}
+    vars(holder).update(attributes)
     try:
         yield
     finally:
-        vars(middleware).update(kept)
-        if middleware._looked_inside:
-            middleware._plain_schemes = middleware._gate.plain_schemes
+        vars(holder).update(kept)
+
+
+def _doors_in(inside: list[object]) -> Iterator[object]:
+    """Yield what authenticates in FastAPI apps without a middleware."""
+    # Where it was not imported, no app uses it, and FastAPI need not be there.
+    callers = sys.modules.get("callcov_auth.fastapi.callers")
+    if callers is None:
+        return
+    for app in inside:
+        if not isinstance(app, Starlette):
+            continue
+        try:
+            yield callers.door_of(app)
+        except RuntimeError:
+            # It includes no router, so that its dependencies, if it has any, rely on a middleware.
+            continue
 
 
 @dataclass(frozen=True, slots=True)
