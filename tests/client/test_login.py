@@ -66,6 +66,17 @@ def test_a_life_is_counted_from_before_it_was_asked_for() -> None:
     assert login.alive() is None
 
 
+def test_only_the_token_that_ended_is_forgotten() -> None:
+    login = Login("user@example.com", "a password", Clock())
+    first_step_of(login, answer())
+
+    login.forget("an older one")
+    assert login.fresh() == "a.b.c"
+    login.forget("a.b.c")
+    assert (login.fresh(), login.alive()) == (None, None)
+    assert first_step_of(login) == Exchange("/auth/refresh", b'{"refresh_token": "d.e.f"}')
+
+
 @pytest.mark.parametrize(
     "body",
     [
