@@ -8,6 +8,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 import anyio
+import pytest
 
 from callcov_auth import Auth, AuthError, AuthSettings
 from tests.faults.processes import run_and_kill
@@ -15,7 +16,6 @@ from tests.faults.writer import Begun, Done, Orders, write_until_killed
 from tests.support.databases import Database
 from tests.support.settings import CHEAP_PASSWORDS
 
-KILLS = 25
 KILLS_WHILE_NEW = 10
 BACKENDS = ("asyncio", "trio")
 # FAULTS_SEED repeats the acts and the delays of a run; where the kill lands is still the machine's.
@@ -24,7 +24,8 @@ SEED = int(os.environ.get("FAULTS_SEED", secrets.randbits(32)))
 Outcomes = dict[str, set[str]]
 
 
-def test_every_acknowledged_write_outlives_the_kills(database: Database) -> None:
+@pytest.mark.parametrize("kills", [25, pytest.param(200, marks=pytest.mark.long)])
+def test_every_acknowledged_write_outlives_the_kills(kills: int, database: Database) -> None:
     print(f"FAULTS_SEED={SEED}")
     randomness = random.Random(SEED)
     values = _settings_values(database.url)
@@ -32,7 +33,7 @@ def test_every_acknowledged_write_outlives_the_kills(database: Database) -> None
     texts: dict[str, str] = {}
     final: dict[str, str] = {}
     acknowledged: Counter[str] = Counter()
-    for number in range(KILLS):
+    for number in range(kills):
         backend = BACKENDS[number % 2]
         orders = Orders(values, owner, randomness.getrandbits(32), backend)
         said = run_and_kill(write_until_killed, orders, after=2, delay=randomness.uniform(0.005, 0.15))

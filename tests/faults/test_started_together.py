@@ -4,6 +4,7 @@ import secrets
 from multiprocessing.connection import Connection
 
 import anyio
+import pytest
 from alembic import command
 
 from callcov_auth import Auth, AuthSettings
@@ -11,21 +12,20 @@ from tests.faults.processes import run_together
 from tests.support.databases import Database
 from tests.support.settings import CHEAP_PASSWORDS
 
-PROCESSES = 8
 
-
-def test_all_serve_and_one_has_migrated(new_database: Database) -> None:
+@pytest.mark.parametrize("processes", [8, pytest.param(20, marks=pytest.mark.long)])
+def test_all_serve_and_one_has_migrated(processes: int, new_database: Database) -> None:
     values = {
         "secret": secrets.token_urlsafe(48),
         "database_url": new_database.url,
         **CHEAP_PASSWORDS,
     }
-    orders = [(values, number) for number in range(PROCESSES)]
+    orders = [(values, number) for number in range(processes)]
     said = run_together(_serve, orders)
     served = [one for messages in said for one in messages if one == "served"]
     migrated = [one for messages in said for one in messages if one == "migrated"]
-    assert (len(served), len(migrated)) == (PROCESSES, 1)
-    assert len(new_database.query("SELECT id FROM callcov_users")) == PROCESSES
+    assert (len(served), len(migrated)) == (processes, 1)
+    assert len(new_database.query("SELECT id FROM callcov_users")) == processes
     assert len(new_database.query("SELECT version_num FROM callcov_schema")) == 1
 
 
