@@ -123,12 +123,16 @@ def faults(server: "RedisServer", rounds: int) -> Callable[[int], None]:
     return before
 
 
+def show(lags: Lags) -> None:
+    times = "".join(f"{value * 1000:9.1f} ms" for value in lags.figures.values())
+    print(
+        f"{lags.mode:10}{len(lags.rounds):8}{times}{lags.stale:8}{lags.unavailable:6}{lags.served:10}",
+        flush=True,
+    )
+
+
 def report(found: Sequence[Lags]) -> bool:
-    """Print the figures and what falls short. Whether nothing does."""
-    print(f"{'':10}{'rounds':>8}{'p50':>12}{'p99':>12}{'worst':>12}{'stale':>8}{'503':>6}{'served':>10}")
-    for lags in found:
-        times = "".join(f"{value * 1000:9.1f} ms" for value in lags.figures.values())
-        print(f"{lags.mode:10}{len(lags.rounds):8}{times}{lags.stale:8}{lags.unavailable:6}{lags.served:10}")
+    """Print what falls short. Whether nothing does."""
     wrong = [problem for lags in found for problem in lags.shortfalls()]
     for problem in wrong:
         print(problem)
@@ -145,11 +149,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := set(chosen.modes) - set(TARGETS):
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     silence()
+    print(f"{'':10}{'rounds':>8}{'p50':>12}{'p99':>12}{'worst':>12}{'stale':>8}{'503':>6}{'served':>10}")
     found = []
     for mode in chosen.modes or TARGETS:
         with tempfile.TemporaryDirectory() as folder:
             sizes = {"rounds": chosen.rounds, "watchers": chosen.watchers, "load": chosen.load}
             found.append(measure(mode, Path(folder), **sizes))
+            show(found[-1])
     return 0 if report(found) else 1
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import revocation
-from benchmarks.revocation import Lags, main, measure, percentile, report
+from benchmarks.revocation import Lags, main, measure, percentile, report, show
 
 
 def lags(*rounds: float, mode: str = "redis", stale: int = 0) -> Lags:
@@ -29,10 +29,13 @@ def test_a_percentile_is_the_nearest_rank(percent: float, expected: float) -> No
     assert percentile([1.0, 2.0, 3.0, 4.0], percent) == expected
 
 
-def test_what_holds_is_reported_as_a_table_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_mode_is_a_row_and_what_holds_is_no_line_more(capsys: pytest.CaptureFixture[str]) -> None:
+    for found in (lags(0.004, 0.05), lags(1.4, mode="polling")):
+        show(found)
     assert report([lags(0.004, 0.05), lags(1.4, mode="polling")])
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == ["redis", "polling"]
+    redis, polling = capsys.readouterr().out.splitlines()
+    assert redis.split()[:6] == ["redis", "2", "4.0", "ms", "50.0", "ms"]
+    assert polling.split()[0] == "polling"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Redis pushes revocations, and whatever befalls it."""
