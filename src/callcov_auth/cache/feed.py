@@ -80,6 +80,8 @@ class Feed:
 
     async def keep_polling(self) -> None:
         """Poll once an interval, and sooner when called, as long as the process lives."""
+        # An Event belongs to the loop in which it was first waited for, and an Auth may be opened in another.
+        self._called = Event()
         started = anyio.current_time()
         while True:
             await self._pause(started)
