@@ -13,6 +13,7 @@ from callcov_auth.client import InsecureOrigin, LoginFailed, RequestsAuth, Token
 from tests.client.api import EMAIL, LOGIN, PASSWORD, READ, REFRESH, Api, Front, refused
 from tests.client.libraries import Ask
 from tests.support.servers import serve
+from tests.support.tls import Certificate
 
 MINUTE = 60
 
@@ -191,6 +192,24 @@ def test_it_logs_in_anew_when_the_refresh_token_is_refused(ask: Ask, api: Api, c
     assert (api.front.paths[LOGIN], api.front.paths[REFRESH]) == (2, 1)
 
 
+def test_it_logs_in_anew_where_a_hook_of_the_client_raises_what_was_refused(
+    api: Api, certificate: Certificate
+) -> None:
+    hooks = {"response": [lambda answer: answer.raise_for_status()]}
+    with httpx2.Client(
+        auth=token_auth(api), verify=certificate.client_context(), event_hooks=hooks, trust_env=False
+    ) as client:
+        client.get(api.url + READ)
+        api.front.instead[REFRESH] = [refused("token_revoked") for _ in range(3)]
+        api.clock.advance(31 * MINUTE)
+        for _ in range(2):
+            with pytest.raises(httpx2.HTTPStatusError):
+                client.get(api.url + READ)
+
+        assert client.get(api.url + READ).status_code == 200
+    assert (api.front.paths[LOGIN], api.front.paths[REFRESH]) == (2, 2)
+
+
 def test_after_the_weeks_end_it_logs_in_anew(ask: Ask, api: Api) -> None:
     auth = token_auth(api)
     ask(auth, "GET", api.url + READ)
@@ -263,7 +282,7 @@ def test_while_it_lasts_a_token_outlives_a_server_that_renews_none(
     assert (api.front.paths[LOGIN], api.front.paths[REFRESH]) == (1, 2)
 
 
-def test_nothing_of_the_user_is_shown(api: Api, certificate: Any) -> None:
+def test_nothing_of_the_user_is_shown(api: Api, certificate: Certificate) -> None:
     auth = token_auth(api)
     with httpx2.Client(auth=auth, verify=certificate.client_context(), trust_env=False) as client:
         client.get(api.url + READ)

@@ -32,9 +32,9 @@ class ApiKeyAuth(NotPickled, HttpxAuth):
             raise ValueError(f"there is no API key: give one, or set {VARIABLE}")
         self._authorization = _Hidden(f"Bearer {given}")
         self._allow_loopback_http = allow_loopback_http
-        self._origin = (
-            secure_origin(base_url, allow_loopback_http=allow_loopback_http) if base_url is not None else None
-        )
+        self._origins: dict[str, Origin] = {}
+        if base_url is not None:
+            self._origins["its own"] = secure_origin(base_url, allow_loopback_http=allow_loopback_http)
 
     def __repr__(self) -> str:
         return "ApiKeyAuth()"
@@ -48,10 +48,11 @@ class ApiKeyAuth(NotPickled, HttpxAuth):
     def authorization_for(self, url: object) -> str | None:
         """Return the header value for a request to ``url``; None where the key does not belong."""
         origin = Origin.of(url)
-        if self._origin is None:
+        if not self._origins:
             origin.require_secure(allow_loopback_http=self._allow_loopback_http)
-            self._origin = origin
-        return self._authorization.text if origin == self._origin else None
+            # One of all threads that come first has the say.
+            self._origins.setdefault("its own", origin)
+        return self._authorization.text if origin == self._origins["its own"] else None
 
 
 class _Hidden:

@@ -67,7 +67,7 @@ class _Tokens:
 class Login:
     """The tokens of one user. Only ``fresh`` and ``forget`` may be called by many at once."""
 
-    __slots__ = ("_email", "_failure", "_password", "_silent_until", "_timer", "_tokens")
+    __slots__ = ("_email", "_failure", "_password", "_silent_until", "_timer", "_tokens", "_was_cut_short")
 
     def __init__(self, email: str, password: str, timer: Callable[[], float]) -> None:
         self._email, self._password = email, password
@@ -75,6 +75,7 @@ class Login:
         self._tokens: _Tokens | None = None
         self._silent_until = -inf
         self._failure: LoginFailed | None = None
+        self._was_cut_short = False
 
     def fresh(self) -> str | None:
         """Return the access token while it is not due to be renewed."""
@@ -119,11 +120,22 @@ class Login:
     def _ask(self) -> Generator[Exchange, Answer, Answer]:
         """Refresh, or log in where there is nothing to refresh by or the server will have none of it."""
         if self._tokens is not None:
-            answer = yield _exchange("/auth/refresh", refresh_token=self._tokens.refresh)
+            answer = yield from self._refresh(self._tokens)
             if answer.status not in _REFUSED:
                 return answer
             self._tokens = None
         return (yield _exchange("/auth/login", email=self._email, password=self._password))
+
+    def _refresh(self, tokens: _Tokens) -> Generator[Exchange, Answer, Answer]:
+        try:
+            return (yield _exchange("/auth/refresh", refresh_token=tokens.refresh))
+        except GeneratorExit:
+            # The network failed, or a hook of the client's raised what it thought of the answer. Where that
+            # happens again, a login may get further.
+            if self._was_cut_short:
+                self._tokens = None
+            self._was_cut_short = True
+            raise
 
     def _keep(self, answer: Answer, began: float) -> str:
         match content_of(answer.body):
@@ -135,7 +147,7 @@ class Login:
                 # From before it was asked for, since the server counts from no earlier.
                 early = EARLY if life >= LONG_LIFE else life / 10
                 self._tokens = _Tokens(access, refresh, due=began + life - early, ends=began + life)
-                self._failure, self._silent_until = None, -inf
+                self._failure, self._silent_until, self._was_cut_short = None, -inf, False
                 return access
         raise LoginFailed("the server's answer holds no tokens", status=answer.status)
 
