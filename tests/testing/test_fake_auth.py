@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from callcov_auth import ANONYMOUS, Auth, AuthMiddleware, Principal
 from callcov_auth.fastapi import Scoped, router
 from callcov_auth.store.sql import SqlStore
-from callcov_auth.testing import Clock, fake_auth, key_principal, token_principal
+from callcov_auth.testing import Clock, fake_auth, key_principal, mint_token, token_principal
 from tests.server.site import make_site
 from tests.support.settings import make_settings
 
@@ -119,6 +119,19 @@ def test_fastapis_dependencies_do_without_a_middleware(principal: Principal, sta
         assert answer.status_code == status
         assert status == 200 or "error" in answer.json()
     assert client.get(READ).json()["error"]["code"] == "https_required"
+
+
+def test_a_credential_that_was_seen_a_moment_ago_is_not_asked_either() -> None:
+    settings = make_settings()
+    app = AuthMiddleware(Starlette(routes=[Route(READ, who)]), settings=settings)
+    client = TestClient(app, base_url="https://testserver")
+    client.headers["Authorization"] = f"Bearer {mint_token(settings, subject='usr_real')}"
+    subjects = [client.get(READ).json()["subject"] for _ in range(2)]
+    with fake_auth(app, READER):
+        subjects.append(client.get(READ).json()["subject"])
+    subjects.append(client.get(READ).json()["subject"])
+
+    assert subjects == ["usr_real", "usr_real", "usr_test", "usr_real"]
 
 
 def test_a_block_within_a_block_goes_before_it() -> None:
