@@ -66,6 +66,7 @@ def test_there_are_the_commands_of_the_contract() -> None:
     assert {" ".join(words) for words in LEAVES} == {
         *("init", "doctor", "demo", "serve"),
         *("users add", "users list", "users disable", "users set-password", "users set-scopes"),
+        *("users sessions", "users logout"),
         *("keys create", "keys import", "keys list", "keys revoke", "keys rotate"),
         *("tokens issue", "tokens inspect"),
         *("signing-keys add", "signing-keys list", "signing-keys retire"),
