@@ -200,6 +200,8 @@ async def test_what_stands_below_is_what_counts(auth: Auth) -> None:
     assert (await check(app, path=f"{CHECK}/docs/%2e%2e/calls")).code == "missing_token"
     assert (await check(app, path=f"{CHECK}/health", client=STRANGER)).code == "missing_token"
     assert (await check(app, path=f"{CHECK}/")).code == "missing_token"
+    # Our own path, with the slash that is optional, asked in nginx's way.
+    assert (await check(app, asks_about("/health"), f"{CHECK}/")).status == 200
 
 
 async def test_nothing_else_is_rewritten(auth: Auth) -> None:
