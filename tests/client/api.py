@@ -98,7 +98,8 @@ def serve_api(folder: Any, certificate: Certificate, clock: Clock, **changes: An
     key = anyio.run(_add_user, settings, clock)
     auth = Auth(settings, clock=clock)
     front = Front(make_site(auth))
-    with serve_tls(front, certificate) as url:
+    # No connection ends for being idle, however busy the machine is; a client would find it dead.
+    with serve_tls(front, certificate, timeout_keep_alive=300) as url:
         yield Api(url, front, key, certificate, clock, auth)
 
 

@@ -149,7 +149,9 @@ def test_a_turn_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -
 
 def options(library: Any, certificate: Certificate) -> dict[str, Any]:
     # Every connection is kept: httpx closes idle ones under threads that have just got them.
-    limits = library.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+    limits = library.Limits(
+        max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=None
+    )
     return {"verify": certificate.client_context(), "timeout": None, "trust_env": False, "limits": limits}
 
 
