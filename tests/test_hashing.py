@@ -1,28 +1,14 @@
-"""The lane of slow hashes: a bound, and threads that give way to everything else."""
+"""The lane of slow hashes has a bound."""
 
-import os
-import sys
 import threading
 
 import anyio
 import pytest
 
 from callcov_auth.errors import AuthUnavailable
-from callcov_auth.hashing import NICENESS, HashingLane
+from callcov_auth.hashing import HashingLane
 
 pytestmark = pytest.mark.anyio
-
-
-def niceness() -> int:
-    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a niceness is the whole process's")
-async def test_only_the_threads_that_hash_give_way() -> None:
-    before = niceness()
-    lane = HashingLane(1, most_waiting=1, reason="full")
-    assert await lane.run(niceness) == min(19, before + NICENESS)
-    assert (niceness(), await anyio.to_thread.run_sync(niceness)) == (before, before)
 
 
 async def test_past_its_bound_a_lane_refuses_at_once_and_an_error_makes_room() -> None:
