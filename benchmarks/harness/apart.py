@@ -6,19 +6,16 @@ matter, every round has a process of its own, and the interval over the rounds h
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.contest import Entrant, Round, Times, contest
 from benchmarks.harness.figures import FULL, Effort
-
-ROOT = Path(__file__).parents[2]
+from benchmarks.harness.worker import said_by_worker
 
 Entrants = Callable[[AsyncExitStack], Awaitable[list[Entrant]]]
 
@@ -37,9 +34,7 @@ async def contest_apart(entrants: Entrants, effort: Effort) -> tuple[list[Entran
 
 def _round_apart(entrants: Entrants, effort: Effort) -> Round:
     named = [entrants.__module__, entrants.__name__, json.dumps(asdict(replace(effort, rounds=1)))]
-    command = [sys.executable, "-m", "benchmarks.harness.worker", "round", *named]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
-    return _read(json.loads(done.stdout.splitlines()[-1]))
+    return _read(said_by_worker(sys.executable, "round", *named))
 
 
 async def one_round(module: str, name: str, effort: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -29,9 +29,14 @@ EFFORTS = {effort.name: effort for effort in (FULL, QUICK)}
 
 def figures_from(python: str, kind: str, name: str, effort: Effort) -> list[Figure]:
     """Return what a worker measured. Raises subprocess.CalledProcessError."""
-    command = [python, "-m", "benchmarks.harness.worker", kind, name, effort.name]
+    return [Figure(**figure) for figure in said_by_worker(python, kind, name, effort.name)]
+
+
+def said_by_worker(python: str, *arguments: str) -> Any:
+    """Return the JSON that a worker ends with. Raises subprocess.CalledProcessError."""
+    command = [python, "-m", "benchmarks.harness.worker", *arguments]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
-    return [Figure(**figure) for figure in json.loads(done.stdout.splitlines()[-1])]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def measured(measure: Callable[..., T | Awaitable[T]], *arguments: object) -> T:

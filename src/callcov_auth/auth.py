@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from callcov_auth.cache.feed import Feed
 from callcov_auth.cache.flight import SingleFlight
 from callcov_auth.cache.principals import PrincipalCache
-from callcov_auth.counting import Counters, LocalCounters
+from callcov_auth.counting import MAX_COUNTED, Counters, LocalCounters
 from callcov_auth.credential import Credential, parse_authorization
 from callcov_auth.errors import AuthError, AuthUnavailable, InvalidToken
 from callcov_auth.events import Authenticated, emit, is_told, logger
@@ -43,8 +43,6 @@ from callcov_auth.users.service import UserService
 CLOSING_GRACE = 5.0
 # How often it is looked whether an issuer's keys are due, in seconds.
 KEYS_INTERVAL = 1.0
-# How many names are counted in this process, of each kind: about 16 MiB.
-MAX_COUNTED = 65_536
 
 
 class Auth:

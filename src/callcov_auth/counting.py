@@ -14,6 +14,9 @@ from typing import Protocol
 
 from callcov_auth.rates import Rate
 
+# How many names are counted in one process, and as many remembered: about 16 MiB.
+MAX_COUNTED = 65_536
+
 
 class Counters(Protocol):
     """What counts, over one process or over all. It always answers: no login hangs on it."""

@@ -9,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 from limits.storage import RedisStorage
 from redis.exceptions import RedisError
 
-from callcov_auth.counting import LocalCounters, Total
+from callcov_auth.counting import MAX_COUNTED, LocalCounters, Total
 from callcov_auth.errors import AuthUnavailable
 from callcov_auth.events import CountersLost, CountersRestored, OnEvent, emit
 from callcov_auth.rates import Rate
@@ -22,8 +22,6 @@ TIMEOUT = 1.0
 # For so long, in seconds, a Redis that failed is not asked again.
 PAUSE = 1.0
 THREADS = 8
-# How many names are counted, and remembered, in this process while Redis fails.
-MAX_ALONE = 65_536
 
 # The library's own fixed window counts on past its limit, cannot take one back without risking the next
 # window's count, and needs a second call for the window's end.
@@ -67,7 +65,7 @@ class RedisCounters:
         self._timer = timer
         self._on_event = on_event
         self._lane = CapacityLimiter(THREADS)
-        self._alone = LocalCounters(MAX_ALONE, timer)
+        self._alone = LocalCounters(MAX_COUNTED, timer)
         self._asked_again_at = float("-inf")
         self._is_lost = False
 
