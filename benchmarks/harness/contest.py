@@ -15,7 +15,7 @@ from benchmarks.peers.subject import Subject
 # How long a batch takes, in ns, where that is more than one request: short, so that what disturbs a machine
 # now and then falls into few of them.
 BATCH = 1_500_000
-# The lead-in is this part of a batch.
+# The lead-in is this part of a batch, where an entrant asks for no more.
 LEAD_IN = 4
 # Apps so slow that a request takes longer than this, in ns, have one turn in a round.
 SLOW = 20_000_000
@@ -41,11 +41,15 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """A subject under the name that its times are found by. ``status`` is what its app has to answer."""
+    """A subject under the name that its times are found by. ``status`` is what its app has to answer.
+
+    ``lead_in`` is the fewest requests before those of a batch that are timed.
+    """
 
     name: str
     subject: Subject
     status: int = 200
+    lead_in: int = 0
 
     def legs(self) -> tuple[Leg, Leg, Leg]:
         """The app, the bare app, and nothing."""
@@ -68,8 +72,8 @@ async def contest(entrants: Sequence[Entrant], effort: Effort) -> list[Round]:
     another left cold. What counts is the median of an entrant's batches in the round.
     """
     order = random.Random(SEED)  # noqa: S311
-    legs = [leg for entrant in entrants for leg in entrant.legs()]
-    racers = [await _racer(leg, effort.turns) for leg in legs]
+    legs = [(leg, entrant.lead_in) for entrant in entrants for leg in entrant.legs()]
+    racers = [await _racer(leg, lead_in, effort.turns) for leg, lead_in in legs]
     return [_named(entrants, await _round(racers, effort.turns, order)) for _ in range(effort.rounds)]
 
 
@@ -85,20 +89,22 @@ def itself(of: str, rounds: Sequence[Round], one: str, other: str) -> Figure:
 
 @dataclass(frozen=True, slots=True)
 class _Racer:
-    """A leg, the requests of one batch of it, and how many turns it has in a round."""
+    """A leg, the requests of one batch of it and of the lead-in, and how many turns it has in a round."""
 
     leg: Leg
     requests: int
+    lead_in: int
     turns: int
 
 
-async def _racer(leg: Leg, turns: int) -> _Racer:
+async def _racer(leg: Leg, lead_in: int, turns: int) -> _Racer:
     # The first request finds everything cold, so its time says nothing about the others.
     await cpu_time(leg, 1)
     size = 1
     while (took := await cpu_time(leg, size)) * size < BATCH / 2:
         size *= 2
-    return _Racer(leg, max(1, int(BATCH / took)), 1 if took > SLOW else turns)
+    requests = max(1, int(BATCH / took))
+    return _Racer(leg, requests, max(lead_in, -(-requests // LEAD_IN)), 1 if took > SLOW else turns)
 
 
 async def _round(racers: Sequence[_Racer], turns: int, order: random.Random) -> list[float]:
@@ -113,7 +119,7 @@ async def _round(racers: Sequence[_Racer], turns: int, order: random.Random) -> 
 
 
 async def _batch(racer: _Racer) -> float:
-    await cpu_time(racer.leg, -(-racer.requests // LEAD_IN))
+    await cpu_time(racer.leg, racer.lead_in)
     return await cpu_time(racer.leg, racer.requests)
 
 

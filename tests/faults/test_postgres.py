@@ -150,7 +150,8 @@ async def test_an_answer_that_takes_too_long_is_given_up(scene: Scene) -> None:
     scene.proxy.delay(1.0)
     with pytest.raises(AuthUnavailable) as refusal:
         await scene.auth.authenticate(scene.a_cold_header())
-    assert refusal.value.reason == "store_ServerSilent"
+    # The second where the feed's own question lost the connection first, so that a new one had to be made.
+    assert refusal.value.reason in {"store_ServerSilent", "store_ConnectionTimeout"}
     scene.proxy.mend()
     await scene.recovers()
 
