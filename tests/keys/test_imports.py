@@ -138,7 +138,7 @@ def queries(store: SqlStore) -> list[str]:
     """Return a list that fills with the statements that ``store`` sends from now on."""
     sent: list[str] = []
     event.listen(
-        store._database.reading,
+        store._database.reading.engine,
         "before_cursor_execute",
         lambda _c, _u, statement, *_rest: sent.append(statement),
     )

@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
 
+from callcov_auth.store.readers import Readers
+
 # Names of the locks that are held until a transaction ends, within callcov-auth (pg_advisory_xact_lock).
 Lock = int
 MIGRATION: Lock = 1
@@ -20,7 +22,7 @@ _CLASS = 0x63616C6C
 class Database:
     """A database, and how it wants to be used."""
 
-    reading: Engine
+    reading: Readers
     """In autocommit: each statement is a transaction of its own, and one round trip."""
     writing: Engine
     readers: int

@@ -103,24 +103,22 @@ class Lanes:
         return self._read_once(work)
 
     def _looking_up(self, lookup: Lookup, values: Mapping[str, Any]) -> Sequence[Row]:
-        connection = self._database.reading.raw_connection()
-        try:
-            rows = lookup.rows(connection, values)
-        except self._database.errors as error:
-            if not self._database.is_lost(error, connection.driver_connection):
-                connection.close()
-                raise
-            connection.invalidate(error)
-            ended = DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=True)
-            if not self._database.is_stale(ended):
-                raise
-            # SQLAlchemy's own way, by which those of the pool are dropped that have ended with this one.
-            return self._reading(partial(lookup.over, values))
-        connection.close()
-        return rows
+        with self._database.reading.connection() as connection:
+            driver: Any = connection.connection.driver_connection
+            try:
+                return lookup.rows(driver, values)
+            except self._database.errors as error:
+                if not self._database.is_lost(error, driver):
+                    raise
+                connection.invalidate(error)
+                ended = DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=True)
+                if not self._database.is_stale(ended):
+                    raise
+        # SQLAlchemy's own way, by which those of the pool are dropped that have ended with this one.
+        return self._reading(partial(lookup.over, values))
 
     def _read_once(self, work: Work[T]) -> T:
-        with self._database.reading.connect() as connection:
+        with self._database.reading.connection() as connection:
             return work(connection)
 
     def _writing(self, work: Work[T], seconds: float | None) -> T:

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Select
-from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
 Row = Sequence[Any]
 """A row as the driver gives it, by position, with the driver's own types."""
@@ -26,7 +25,7 @@ class Lookup:
         # None where the driver takes them by name.
         self._names: Sequence[str] | None = getattr(compiled, "positiontup", None)
 
-    def rows(self, connection: PoolProxiedConnection, values: Mapping[str, Any]) -> Sequence[Row]:
+    def rows(self, connection: DBAPIConnection, values: Mapping[str, Any]) -> Sequence[Row]:
         """Raises the driver's errors."""
         cursor: DBAPICursor = connection.cursor()
         try:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from callcov_auth.settings import SettingsError
 from callcov_auth.store.database import Database
+from callcov_auth.store.readers import Readers
 
 try:
     import psycopg
@@ -64,7 +65,10 @@ def postgres_database(url: str) -> Database:
     """``url`` is libpq's, with all that it can say (PostgreSQL, §34.1.1.2). Raises SettingsError."""
     options = _ALWAYS | _options(url)
     return Database(
-        reading=_engine(options, READERS, isolation_level="AUTOCOMMIT", pool_reset_on_return=None),
+        reading=Readers(
+            _engine(options, READERS, isolation_level="AUTOCOMMIT", pool_reset_on_return=None),
+            longest=_RECYCLE,
+        ),
         # Asked first whether it is alive, for a write cannot be tried again.
         writing=_engine(options, WRITERS, pool_pre_ping=True),
         readers=READERS,

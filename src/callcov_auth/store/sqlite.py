@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import StaticPool
 
 from callcov_auth.store.database import Database, never
+from callcov_auth.store.readers import Readers
 
 # How long a write waits for another process to give the lock back, in milliseconds.
 BUSY_TIMEOUT_MS = 5000
@@ -28,7 +29,7 @@ def sqlite_database(url: str) -> Database:
     event.listen(engine, "connect", _prepare_connection)
     return Database(
         # It opens no transaction for a SELECT by itself: each one sees the newest commit.
-        reading=engine,
+        reading=Readers(engine),
         writing=engine,
         readers=1,
         writers=1,
