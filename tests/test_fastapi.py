@@ -53,6 +53,10 @@ async def test_its_openapi_shows_what_goes_in_and_out(auth: Auth, app: FastAPI) 
     login = paths["/api/v1/auth/login"]["post"]
     body = login["requestBody"]["content"]["application/json"]["schema"]
     assert set(body["properties"]) == {"email", "password"}
+    form = login["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]["properties"]
+    for fields, email in ((body["properties"], "email"), (form, "username")):
+        assert fields[email].keys() >= {"pattern", "format", "maxLength"}
+        assert fields["password"]["maxLength"] == 1024
     assert login["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/Tokens")
     listing = paths["/api/v1/api-keys/"]["get"]
     assert {parameter["name"] for parameter in listing["parameters"]} == {
@@ -60,7 +64,9 @@ async def test_its_openapi_shows_what_goes_in_and_out(auth: Auth, app: FastAPI) 
         "limit",
         "cursor",
     }
-    assert paths["/api/v1/api-keys/"]["post"]["responses"]["201"]
+    created = paths["/api/v1/api-keys/"]["post"]
+    assert created["responses"]["201"]
+    assert created["requestBody"]["content"]["application/json"]["schema"]["properties"]["name"]["pattern"]
     assert not paths["/api/v1/auth/logout"]["post"]["requestBody"]["required"]
     shown_key = paths["/api/v1/api-keys/{key_id}"]["get"]
     assert [parameter["name"] for parameter in shown_key["parameters"]] == ["key_id"]

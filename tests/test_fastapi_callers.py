@@ -308,8 +308,11 @@ async def test_what_is_no_model_is_shown_as_it_is(bare: FastAPI) -> None:
     paths = bare.openapi()["paths"]
     check, key_set = paths["/api/v1/auth/check"]["get"], paths["/.well-known/jwks.json"]["get"]
     assert "content" not in check["responses"]["200"]
+    assert [parameter["name"] for parameter in check["parameters"]] == ["scope"]
+    assert "422" in check["responses"]
     assert check["security"] == [{"bearer": []}, {"login": []}]
     assert set(key_set["responses"]["200"]["content"]) == {"application/jwk-set+json"}
+    assert set(key_set["responses"]) == {"200", "304", "401", "403", "429", "500", "503"}
 
 
 async def test_a_login_elsewhere_is_shown_there(auth: Auth) -> None:

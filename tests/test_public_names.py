@@ -159,7 +159,7 @@ def endpoints(routes: Iterable[BaseRoute]) -> Counter[tuple[str, str]]:
         (method, route.path)
         for route in routes
         if isinstance(route, Route)
-        for method in (route.methods or ()) - {"HEAD"}
+        for method in (route.methods or set()) - {"HEAD"}
     )
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from callcov_auth.errors import ValidationFailed
 
@@ -43,26 +43,40 @@ def _normal_email(text: str) -> str:
     return _printable(text).lower()
 
 
+def _whole(number: Any) -> Any:
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _shown(pattern: str) -> Any:
+    """Show in OpenAPI, as a pattern, what a validator asks for."""
+    return Field(json_schema_extra={"pattern": pattern})
+
+
+# To JSON Schema, by which OpenAPI describes us, 30.0 is an integer (draft 2020-12, §4.2.3).
+WHOLE = BeforeValidator(_whole)
 Text = Annotated[str, AfterValidator(_encodable)]
-StoredText = Annotated[Text, AfterValidator(_storable)]
+StoredText = Annotated[Text, AfterValidator(_storable), _shown(r"^[^\u0000]*$")]
 # Without control characters, so without NUL too.
-Line = Annotated[Text, AfterValidator(_printable)]
+Line = Annotated[Text, AfterValidator(_printable), _shown(r"^[^\u0000-\u001f\u007f-\u00a0\u00ad]*$")]
 # A scope-token of RFC 6749 §3.3.
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
+SCOPE_PATTERN = f"^{_SCOPE_TOKEN.pattern}$"
 
 
 def is_scope_token(text: str) -> bool:
     return _SCOPE_TOKEN.fullmatch(text) is not None
 
 
-ScopeToken = Annotated[str, Field(pattern=f"^{_SCOPE_TOKEN.pattern}$")]
+ScopeToken = Annotated[str, Field(pattern=SCOPE_PATTERN)]
 Scopes = Annotated[list[ScopeToken], Field(max_length=MAX_SCOPES)]
 # What names a subject: it reaches headers and logs.
 Name = Annotated[Line, Field(min_length=1, max_length=255)]
 # Enough to catch a slip; only a message to the address would prove more.
 Email = Annotated[
-    Text,
-    Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254),
+    str,
+    # Before the validators, for behind one a pattern is not shown in OpenAPI.
+    Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254, json_schema_extra={"format": "email"}),
+    AfterValidator(_encodable),
     AfterValidator(_normal_email),
 ]
 # The upper bound is that of the work a stranger can ask of Argon2.

@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from callcov_auth import Auth, AuthMiddleware, auth_routes
+from callcov_auth.fastapi import router
 from callcov_auth.store.protocol import User
 from tests.support.asgi import Answer, post, request
 from tests.support.clock import Clock
@@ -163,6 +164,9 @@ async def test_ended_keys_are_listed_where_asked_for(
         ("limit=201", "limit"),
         ("limit=ten", "limit"),
         ("limit=99999999999", "limit"),
+        ("limit=007", "limit"),
+        ("limit=%2B7", "limit"),
+        ("limit=%D9%A7", "limit"),
         ("include_expired=maybe", "include_expired"),
         ("cursor=junk", "cursor"),
         ("cursor=" + "x" * 257, "cursor"),
@@ -173,6 +177,24 @@ async def test_a_wrong_query_is_named(app: ASGIApp, token: str, query: str, name
     answer = await get(app, f"/api/v1/api-keys/?{query}", token)
     assert (answer.status, answer.code) == (422, "validation_error")
     assert set(answer.json()["error"]["details"]["fields"]) == {named}
+
+
+@pytest.mark.parametrize(("days", "status"), [(30.0, 201), (30.5, 422), ("30", 422), (True, 422)])
+async def test_a_number_without_a_fraction_is_whole(app: ASGIApp, token: str, days: Any, status: int) -> None:
+    answer = await post(app, "/api/v1/api-keys/", {"name": "k", "expires_in_days": days}, token)
+    assert answer.status == status
+
+
+@pytest.mark.parametrize("door", [lambda auth: auth_routes(auth), lambda auth: router(auth).routes])
+@pytest.mark.parametrize("end", ["", "/"])
+async def test_every_method_of_a_path_is_named_to_who_asks_for_another(
+    auth: Auth, door: Any, end: str
+) -> None:
+    app = Starlette(routes=door(auth))
+    for path, methods in (("/api-keys", {"GET", "POST"}), ("/api-keys/key_1", {"GET", "DELETE"})):
+        answer = await request(app, f"/api/v1{path}{end}", method="PATCH")
+        assert answer.status == 405
+        assert set(answer.headers["allow"].split(", ")) - {"HEAD"} == methods
 
 
 async def test_revoking_is_idempotent(app: ASGIApp, user: User, token: str) -> None:

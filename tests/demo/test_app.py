@@ -85,6 +85,26 @@ def test_a_started_analysis_names_its_call(demo: Demo) -> None:
     assert answer.json()["status"] == "queued"
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code", "fields"),
+    [
+        ("", b"{", 400, "malformed_json", None),
+        ("", b'{"call": "\xff"}', 400, "malformed_json", None),
+        ("", b'{"call": 7}', 422, "validation_error", {"call"}),
+        ("", b"", 422, "validation_error", {"body"}),
+        ("elsewhere", b"{}", 404, "not_found", None),
+    ],
+)
+def test_what_it_cannot_take_is_refused_in_the_form_of_all_refusals(
+    demo: Demo, path: str, body: bytes, status: int, code: str, fields: set[str] | None
+) -> None:
+    headers = {"Authorization": demo.token, "Content-Type": "application/json"}
+    answer = demo.client.post(f"/api/v1/analysis/{path}", headers=headers, content=body)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (status, code)
+    assert set(error.get("details", {}).get("fields", {})) == (fields or set())
+
+
 def test_the_websocket_sends_the_analyses_to_a_reader(demo: Demo) -> None:
     with connect(demo.live, additional_headers=demo.key(READ), proxy=None) as websocket:
         message = json.loads(websocket.recv(10))

@@ -2,15 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from callcov_auth.asgi.answers import Answer, CreatedKey, Done, ListedKey, ListedKeys, Me, Tokens
 from callcov_auth.asgi.forms import is_form, login_from
@@ -37,6 +39,8 @@ from callcov_auth.validation import is_scope_token, validated
 MAX_BODY_BYTES = 64 * 1024
 KEY_SET_PATH = "/.well-known/jwks.json"
 
+# JSON's own form (RFC 8259 §6), for int() takes other scripts' digits, spaces and underscores too.
+_INTEGER = re.compile(r"0|[1-9][0-9]{0,8}")
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -159,7 +163,31 @@ def auth_routes(auth: Auth) -> list[Route]:
             routes.append(Route(path, handler, methods=[endpoint.method], name=endpoint.run.__name__))
     key_set, check = key_set_handler(auth), check_handler(auth)
     routes += [Route(path, check, name="check") for path in both_paths(auth.settings.api_prefix + CHECK_PATH)]
-    return routes + [Route(path, key_set, name="key_set") for path in both_paths(KEY_SET_PATH)]
+    routes += [Route(path, key_set, name="key_set") for path in both_paths(KEY_SET_PATH)]
+    return routes + [Route(path, handler, methods=[]) for path, handler in other_methods(routes)]
+
+
+def other_methods(routes: Iterable[BaseRoute]) -> list[tuple[str, Callable[[Request], Awaitable[Response]]]]:
+    """Return the paths that several of ``routes`` share, with what answers the methods of none.
+
+    Starlette alone would name the methods of the first route in ``Allow`` (RFC 9110 §15.5.6). To be routed
+    last and for no method in particular, which stands for all.
+    """
+    allowed: dict[str, list[Collection[str]]] = {}
+    for route in routes:
+        if isinstance(route, Route):
+            allowed.setdefault(route.path, []).append(route.methods or ())
+    return [(path, _not_allowed(set().union(*each))) for path, each in allowed.items() if len(each) > 1]
+
+
+def _not_allowed(methods: Collection[str]) -> Callable[[Request], Awaitable[Response]]:
+    allow = ", ".join(sorted(methods))
+
+    async def not_allowed(_request: Request) -> Response:
+        # As Starlette's own, so that the app answers it as every other.
+        raise HTTPException(405, headers={"allow": allow})
+
+    return not_allowed
 
 
 def key_set_handler(auth: Auth) -> Callable[[Request], Awaitable[Response]]:
@@ -290,7 +318,7 @@ def _query(model: type[BaseModel], request: Request) -> dict[str, Any]:
     sent: dict[str, Any] = {
         name: text for name, text in request.query_params.items() if name in model.model_fields
     }
-    if "limit" in sent and sent["limit"].isdecimal() and len(sent["limit"]) < 10:
+    if "limit" in sent and _INTEGER.fullmatch(sent["limit"]):
         sent["limit"] = int(sent["limit"])
     if "include_expired" in sent:
         sent["include_expired"] = _FLAGS.get(sent["include_expired"].lower(), sent["include_expired"])

@@ -99,3 +99,5 @@ def _example(refusal: type[AuthError]) -> dict[str, Any]:
 
 REFUSALS = responses(_GUARDED)
 """What every route that is guarded may refuse with: ``FastAPI(responses=REFUSALS)``, or on one route."""
+OPEN_REFUSALS = responses(_ALWAYS)
+CHECK_REFUSALS = responses([*_GUARDED, ValidationFailed])

@@ -13,28 +13,44 @@ from callcov_auth.asgi.endpoints import (
     check_handler,
     handler_of,
     key_set_handler,
+    other_methods,
 )
 from callcov_auth.asgi.forms import FORM
 from callcov_auth.asgi.forwarded import CHECK_PATH
 from callcov_auth.auth import Auth
 from callcov_auth.fastapi.callers import belongs_to
-from callcov_auth.fastapi.documented import REFUSALS, refusals_of
-from callcov_auth.fastapi.schemes import BEARER, PASSWORD, PASSWORD_FORM, show_login_at
+from callcov_auth.fastapi.documented import CHECK_REFUSALS, OPEN_REFUSALS, refusals_of
+from callcov_auth.fastapi.schemes import BEARER, PASSWORD, password_form, show_login_at
 from callcov_auth.tokens.issuer import LoginRequest
+from callcov_auth.validation import SCOPE_PATTERN
 
 # Neither answer is a model: the one is empty, and the other is RFC 7517's.
 _CHECK: dict[str, Any] = {
     "name": "check",
     "summary": "Check a credential for a proxy",
     "response_class": Response,
-    "responses": REFUSALS,
+    "responses": CHECK_REFUSALS,
     "dependencies": [Depends(BEARER), Depends(PASSWORD)],
+    "openapi_extra": {
+        "parameters": [
+            {
+                "name": "scope",
+                "in": "query",
+                "description": "What the credential must be good for.",
+                "schema": {"type": "array", "items": {"type": "string", "pattern": SCOPE_PATTERN}},
+            }
+        ]
+    },
 }
 _KEY_SET: dict[str, Any] = {
     "name": "key_set",
     "summary": "Show the public signing keys",
     "response_class": Response,
-    "responses": {200: {"content": {"application/jwk-set+json": {"schema": {"type": "object"}}}}},
+    "responses": {
+        200: {"content": {"application/jwk-set+json": {"schema": {"type": "object"}}}},
+        304: {"description": "The set is the one whose ETag was sent"},
+        **OPEN_REFUSALS,
+    },
 }
 
 
@@ -57,6 +73,8 @@ def router(auth: Auth) -> APIRouter:
     key_set = key_set_handler(auth)
     made.add_api_route(KEY_SET_PATH, key_set, **_KEY_SET)
     made.add_api_route(KEY_SET_PATH + "/", key_set, include_in_schema=False)
+    for path, handler in other_methods(made.routes):
+        made.add_route(path, handler, methods=[], include_in_schema=False)
     return made
 
 
@@ -92,6 +110,6 @@ def _inputs(endpoint: Endpoint) -> dict[str, Any]:
         required = bool(schema.get("required"))
         content: dict[str, Any] = {"application/json": {"schema": schema}}
         if endpoint.takes is LoginRequest:
-            content[FORM.decode()] = {"schema": PASSWORD_FORM}
+            content[FORM.decode()] = {"schema": password_form(schema)}
         described["requestBody"] = {"required": required, "content": content}
     return described

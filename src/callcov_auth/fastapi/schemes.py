@@ -3,6 +3,7 @@
 They read nothing from a request. A credential is judged in one place, and that is not here.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi.openapi.models import HTTPBearer, OAuth2, OAuthFlowPassword, OAuthFlows
@@ -30,16 +31,19 @@ BEARER = Shown(
 )
 PASSWORD = Shown("login", OAuth2(flows=OAuthFlows(password=_flow), description="Email and password."))
 
-# RFC 6749 §4.3.2.
-PASSWORD_FORM: dict[str, Any] = {
-    "type": "object",
-    "required": ["username", "password"],
-    "properties": {
-        "grant_type": {"const": "password"},
-        "username": {"type": "string", "description": "The email."},
-        "password": {"type": "string", "format": "password"},
-    },
-}
+
+def password_form(login: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of RFC 6749 §4.3.2's form, where ``login`` is that of the same in JSON."""
+    fields = login["properties"]
+    return {
+        "type": "object",
+        "required": ["username", "password"],
+        "properties": {
+            "grant_type": {"const": "password"},
+            "username": {**fields["email"], "title": "Username", "description": "The email."},
+            "password": {**fields["password"], "format": "password"},
+        },
+    }
 
 
 def show_login_at(prefix: str) -> None:

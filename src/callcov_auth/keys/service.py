@@ -17,7 +17,7 @@ from callcov_auth.principal import cut, grants
 from callcov_auth.rates import Rate
 from callcov_auth.settings import AuthSettings
 from callcov_auth.store.protocol import Change, Key, KeyPage, Store, User
-from callcov_auth.validation import Input, Line, PageRequest, Scopes, StoredText, validated
+from callcov_auth.validation import WHOLE, Input, Line, PageRequest, Scopes, StoredText, validated
 
 DAY = 86400
 
@@ -35,7 +35,7 @@ class KeyRequest(Input):
     environment: Literal["live", "test"] = "live"
     segment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,15}$")] | None = None
     scopes: Scopes | None = None
-    expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    expires_in_days: Annotated[int, Field(ge=1, le=3650), WHOLE] | None = None
 
 
 class RatedKeyRequest(KeyRequest):
@@ -47,7 +47,7 @@ class RatedKeyRequest(KeyRequest):
 class RotateRequest(Input):
     """How long the old key goes on working, in seconds."""
 
-    grace_seconds: Annotated[int, Field(ge=0, le=30 * DAY)] = DAY
+    grace_seconds: Annotated[int, Field(ge=0, le=30 * DAY), WHOLE] = DAY
 
 
 class ListRequest(PageRequest):
