@@ -117,10 +117,10 @@ PRINCIPAL_NAMES = {
     "identity",
 }
 
+DATABASES = ("sqlalchemy", "alembic", "sqlite3", "psycopg", "redis")
 # What a program that only imports the package does not pay for.
 HEAVY = (
-    "sqlalchemy",
-    "alembic",
+    *DATABASES,
     "uvicorn",
     "fastapi",
     "starlette",
@@ -140,9 +140,9 @@ HEAVY = (
 UNUSED = {
     "Principal": HEAVY,
     "AuthError": HEAVY,
-    "AuthSettings": ("sqlalchemy", "alembic", "uvicorn", "fastapi", "argon2", "cryptography", "jwt"),
-    "requires": ("sqlalchemy", "alembic", "uvicorn", "fastapi", "argon2", "cryptography", "jwt"),
-    "AuthMiddleware": ("sqlalchemy", "alembic", "uvicorn", "fastapi", "httpx2", "httpx"),
+    "AuthSettings": (*DATABASES, "uvicorn", "fastapi", "argon2", "cryptography", "jwt"),
+    "requires": (*DATABASES, "uvicorn", "fastapi", "argon2", "cryptography", "jwt"),
+    "AuthMiddleware": (*DATABASES, "uvicorn", "fastapi", "httpx2", "httpx"),
 }
 
 

@@ -20,6 +20,11 @@ from tests.support.settings import CHEAP_PASSWORDS
 from tests.support.tls import Certificate, make_certificate
 
 _NUMBERS = count()
+KEYS: dict[str, dict[str, Any]] = {
+    "live": {"scopes": {"calls:read"}},
+    "test": {"scopes": {"calls:read"}, "environment": "test"},
+    "writing": {"scopes": {"calls:read", "calls:write"}},
+}
 
 
 def cells(*, only: Collection[str] = (), but: Collection[str] = ()) -> list[Any]:
@@ -40,6 +45,7 @@ class Seeded:
     owner: str
     key: str = field(repr=False)
     test_key: str = field(repr=False)
+    write_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +74,13 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Seeded:
 
 async def _seed(values: dict[str, Any], variables: dict[str, str]) -> Seeded:
     async with Auth(AuthSettings(_env_file=None, **values)) as auth:
-        owner = (await auth.users.create("owner@example.com", "a long password", scopes={"calls:read"})).id
-        live, test = [
-            (await auth.keys.create(owner, name=name, environment=name)).api_key.get_secret_value()
-            for name in ("live", "test")
+        scopes = {"calls:read", "calls:write"}
+        owner = (await auth.users.create("owner@example.com", "a long password", scopes=scopes)).id
+        keys = [
+            (await auth.keys.create(owner, name=name, **fields)).api_key.get_secret_value()
+            for name, fields in KEYS.items()
         ]
-    return Seeded(variables, owner, live, test)
+    return Seeded(variables, owner, *keys)
 
 
 @pytest.fixture(scope="session")

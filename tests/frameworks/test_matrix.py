@@ -19,12 +19,6 @@ VERSIONS: dict[str, dict[str, Any]] = {
     "HTTP/2": {"http1": False, "http2": True},
 }
 NONSENSE = "nonsense"
-CALL = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "tools/call",
-    "params": {"name": "hello", "arguments": {}},
-}
 
 
 def ask(
@@ -34,8 +28,7 @@ def ask(
     options = VERSIONS[version] | {"trust_env": False, "timeout": 30}
     with httpx2.Client(verify=certificate.client_context(), headers=headers, **options) as client:
         if served.framework.name == "MCP" and credential != NONSENSE and credential:
-            accept = {"Accept": "application/json, text/event-stream"}
-            answer = client.post(f"{served.url}/mcp", json=CALL, headers=accept)
+            answer = call_tool(client, served.url, "/mcp", "hello")
         else:
             # Strangers come without a body: see the page about hypercorn.
             answer = client.get(served.url + path)
@@ -44,10 +37,26 @@ def ask(
     return answer
 
 
+def call_tool(client: httpx2.Client, url: str, endpoint: str, tool: str) -> httpx2.Response:
+    """Call a tool of an MCP server."""
+    params = {"name": tool, "arguments": {}}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    return client.post(url + endpoint, json=call, headers={"Accept": "application/json, text/event-stream"})
+
+
 def subject_in(answer: httpx2.Response) -> str:
     content = answer.json()
     subject: str = content["result"]["content"][0]["text"] if "result" in content else content["subject"]
     return subject
+
+
+def lacks_write(answer: httpx2.Response) -> None:
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (403, "insufficient_permissions")
+    assert error["details"] == {"required_scopes": ["calls:write"]}
+    assert 'error="insufficient_scope", scope="calls:write"' in answer.headers["www-authenticate"]
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-request-id"] == error["request_id"]
 
 
 def test_a_key_is_let_in_and_the_endpoint_sees_whose_it_is(
@@ -74,13 +83,18 @@ def test_a_lacking_scope_is_told_in_callcovs_form(
     served: Served, seeded: Seeded, certificate: Certificate
 ) -> None:
     for version in served.server.versions:
-        answer = ask(served, version, certificate, seeded.key, "/write")
-        error = answer.json()["error"]
-        assert (answer.status_code, error["code"]) == (403, "insufficient_permissions")
-        assert error["details"] == {"required_scopes": ["calls:write"]}
-        assert 'scope="calls:write"' in answer.headers["www-authenticate"]
-        assert answer.headers["content-type"] == "application/json"
-        assert answer.headers["x-request-id"] == error["request_id"]
+        lacks_write(ask(served, version, certificate, seeded.key, "/write"))
+
+
+@pytest.mark.parametrize("served", cells(only=["MCP"]), indirect=True)
+def test_a_tool_that_wants_a_scope_is_run_for_those_who_have_it_alone(
+    served: Served, seeded: Seeded, certificate: Certificate
+) -> None:
+    with httpx2.Client(verify=certificate.client_context(), trust_env=False, timeout=30) as client:
+        client.headers["Authorization"] = f"Bearer {seeded.write_key}"
+        assert subject_in(call_tool(client, served.url, "/write/mcp", "write")) == seeded.owner
+        client.headers["Authorization"] = f"Bearer {seeded.key}"
+        lacks_write(call_tool(client, served.url, "/write/mcp", "write"))
 
 
 def test_a_websocket_has_the_caller_and_a_stranger_has_none(

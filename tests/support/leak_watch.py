@@ -139,7 +139,7 @@ class LeakWatch:
         if self.leaks:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
         if self.leaks:
             terminalreporter.section("secrets leaked", red=True, bold=True)
         for leak in self.leaks:
