@@ -1,6 +1,7 @@
 """The grammar of a key, minting, the MAC."""
 
 import hashlib
+import hmac
 import re
 import secrets
 
@@ -30,7 +31,7 @@ def told(key: str) -> tuple[str, str | None]:
     return form.environment, form.segment
 
 
-@full_run(20_000)
+@full_run(1_000)
 @given(environments, segments)
 def test_every_minted_key_parses_and_is_genuine(environment: str, segment: str | None) -> None:
     key = mint(MAC_KEY, environment, segment)
@@ -39,30 +40,28 @@ def test_every_minted_key_parses_and_is_genuine(environment: str, segment: str |
     assert is_genuine(MAC_KEY, key)
 
 
-@full_run(20_000)
-@given(environments, segments, st.data())
-def test_no_key_with_one_character_changed_is_genuine(
-    environment: str, segment: str | None, data: st.DataObject
-) -> None:
+@pytest.mark.parametrize("environment", ["live", "test"])
+@pytest.mark.parametrize("segment", [None, "d", "dev", "d" + "0" * 15])
+def test_no_key_with_one_character_changed_is_genuine(environment: str, segment: str | None) -> None:
     key = mint(MAC_KEY, environment, segment)
-    at = data.draw(st.integers(0, len(key) - 1))
-    other = data.draw(st.sampled_from([c for c in ALPHABET + "_-." if c != key[at]]))
-    assert not is_genuine(MAC_KEY, key[:at] + other + key[at + 1 :])
+    for at, written in enumerate(key):
+        for other in set(ALPHABET + "_-.") - {written}:
+            assert not is_genuine(MAC_KEY, key[:at] + other + key[at + 1 :])
 
 
-@full_run(20_000)
+@full_run(2_000)
 @given(st.one_of(st.text(max_size=80), st.text("sk_livetest09AZ-é\n", max_size=80)))
 def test_nothing_invented_is_genuine_and_nothing_raises(text: str) -> None:
     assert not is_genuine(MAC_KEY, text)
     assert read(text) is None or GRAMMAR.fullmatch(text)
 
 
-@full_run(2_000)
+@full_run(500)
 @given(environments, segments)
 def test_the_mac_is_six_digits_of_a_keyed_hash_of_all_before_it(
     environment: str, segment: str | None
 ) -> None:
-    """Keys are in people's hands: the MAC never changes."""
+    """Worked out apart from the code, for keys are in people's hands: the MAC never changes."""
     key = mint(MAC_KEY, environment, segment)
     hashed = hashlib.blake2b(key[:-6].encode(), digest_size=8, key=MAC_KEY).digest()
     number = int.from_bytes(hashed, "big")
@@ -114,16 +113,5 @@ def test_keys_do_not_repeat_and_use_the_whole_alphabet() -> None:
     assert set("".join(key[8:] for key in keys)) == set(ALPHABET)
 
 
-def test_the_mac_is_blake2b_in_base_62() -> None:
-    """Worked out apart from the code, so that keys in the field stay valid through a change of it."""
-    import hashlib
-
-    key = mint(b"k" * 32, "live")
-    number = int.from_bytes(hashlib.blake2b(key[:-6].encode(), digest_size=8, key=b"k" * 32).digest())
-    assert key[-6:] == "".join(ALPHABET[number // 62**place % 62] for place in range(6))
-
-
 def test_the_digest_is_hmac_sha256_of_the_whole_key() -> None:
-    import hmac
-
     assert digest(b"pepper", "sk_live_x") == hmac.new(b"pepper", b"sk_live_x", "sha256").digest()
