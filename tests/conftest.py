@@ -11,12 +11,12 @@ from callcov_auth import Auth
 from tests.support.clock import Clock
 from tests.support.settings import make_settings
 
-# The scan of all that the run shows, for every secret that it makes; real servers of Redis and PostgreSQL.
+# Real servers of Redis and PostgreSQL; the scan of all that the run shows, for every secret that it makes.
 pytest_plugins = [
-    "tests.support.leak_watch",
     "tests.support.redis_server",
     "tests.support.postgres_server",
     "tests.support.databases",
+    "tests.support.leak_watch",
 ]
 
 

@@ -27,6 +27,7 @@ import warnings
 
 import anyio
 import jwt
+import psycopg
 import pytest
 
 from callcov_auth import Auth, AuthError, AuthSettings, Principal
@@ -35,6 +36,7 @@ from callcov_auth.settings import SettingsError
 from callcov_auth.store.protocol import SchemaError
 from callcov_auth.store.sql import SqlStore
 from callcov_auth.users.passwords import Passwords
+from tests.support.postgres_server import running_postgres
 
 
 def noted(secret):
@@ -125,6 +127,13 @@ def test_a_key_is_in_a_database_that_nobody_closed(tmp_path):
     connection.close()
 
 
+def test_a_key_is_in_postgresql():
+    with running_postgres() as server, server.database() as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE t (x TEXT)")
+            connection.execute("INSERT INTO t VALUES (%s)", [noted(key_format.mint(bytes(32), "live"))])
+
+
 def test_a_token_of_another_process_is_logged():
     part = secrets.token_urlsafe(32)
     logging.getLogger("other").error(noted(f"eyJ{part}.eyJ{part}.{part}"))
@@ -154,6 +163,7 @@ EXPECTED = {
     ("API key", "warning", "test_a_key_is_in_a_warning"),
     ("API key", "database", "test_a_key_is_in_a_database"),
     ("API key", "database", "test_a_key_is_in_a_database_that_nobody_closed"),
+    ("API key", "database", "test_a_key_is_in_postgresql"),
     ("something like a token", "log", "test_a_token_of_another_process_is_logged"),
 }
 
@@ -161,7 +171,7 @@ EXPECTED = {
 def test_a_run_with_planted_leaks_fails_and_names_each_without_showing_it(tmp_path: Path) -> None:
     run = _run(tmp_path, PLANTED)
     assert run.returncode == pytest.ExitCode.TESTS_FAILED
-    assert "13 passed" in run.stdout, run.stdout
+    assert "14 passed" in run.stdout, run.stdout
     found = re.findall(r"LEAKED (.+) in (\w+), by \S+::(\w+)", run.stdout)
     assert {one for one in found if one[0] != "something like an API key"} - EXPECTED == set()
     assert EXPECTED - set(found) == set()

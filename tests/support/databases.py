@@ -119,7 +119,7 @@ def alembic(database: Database, run: Callable[[Config], None]) -> None:
 
 
 @pytest.fixture(scope="session")
-def _emptied_postgres(postgres_server: PostgresServer) -> Iterator[str]:
+def _shared_postgres(postgres_server: PostgresServer) -> Iterator[str]:
     """One database that has its tables; making one takes longer than most tests."""
     with postgres_server.database() as url:
         anyio.run(_open_and_close, url)
@@ -127,12 +127,13 @@ def _emptied_postgres(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_database(_emptied_postgres: str) -> Database:
+def postgres_database(_shared_postgres: str, postgres_server: PostgresServer) -> Iterator[Database]:
     """A database on PostgreSQL with our tables and nothing in them."""
-    database = Database("postgres", _emptied_postgres)
+    database = Database("postgres", _shared_postgres)
     tables = ", ".join(table.name for table in metadata.sorted_tables)
     database.run(f"TRUNCATE {tables} RESTART IDENTITY")
-    return database
+    yield database
+    postgres_server.forget(_shared_postgres)
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from callcov_auth.store.sql import SqlStore
 from callcov_auth.tokens.issuer import TokenPair
 from callcov_auth.users.passwords import Passwords
 from tests.support.leaks import Leak, LeakScan
+from tests.support.postgres_server import PostgresServer
 
 SECRET_SETTINGS = ("secret", "pepper")
 SHOWN_RECORDS = (Credential, Key, NewKey, Principal, Session, TokenPair, User)
@@ -111,6 +112,7 @@ class LeakWatch:
     def _watch_databases(self) -> None:
         _after(SqlStore, "__init__", lambda _, store, *__, **___: self._expect_database_of(store))
         _before(SqlStore, "aclose", self._see_database_of)
+        _after(PostgresServer, "forget", lambda rows, *_: self._see_rows(rows))
 
     def _expect_database_of(self, store: SqlStore) -> None:
         for path in _file_of(store):
@@ -124,6 +126,10 @@ class LeakWatch:
     def _see_database(self, path: Path) -> None:
         for page in (*_pages(path, 0, PAGE), *_pages(Path(f"{path}-wal"), WAL_HEADER, WAL_FRAME)):
             self.scan.text("database", page)
+
+    def _see_rows(self, rows: list[bytes]) -> None:
+        for row in rows:
+            self.scan.text("database", row)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.scan.test = nodeid
