@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from callcov_auth.principal import Principal
@@ -83,7 +83,7 @@ class PrincipalCache:
                 self.touch(name)
             return entry.principal
         if entry.until <= now or entry.epoch is not self._epoch:
-            self._drop(name)
+            self._drop([name])
         return None
 
     def holds(self, header: bytes) -> bool:
@@ -99,19 +99,18 @@ class PrincipalCache:
         if version != self.version:
             return
         name = self._name(header)
-        self._drop(name)
+        self._remove(name)
         self._entries[name] = Entry(principal, until, self._epoch)
         for tag in _tags(principal):
             self._index.setdefault(tag, set()).add(name)
         if len(self._entries) > self._size:
-            self._drop(next(iter(self._entries)))
+            self._remove(next(iter(self._entries)))
         self._weigh()
 
     def forget(self, change: Change) -> None:
         """Drop every entry of one key, session or user."""
         self.version += 1
-        for name in tuple(self._index.get((change.target, change.id), ())):
-            self._drop(name)
+        self._drop(tuple(self._index.get((change.target, change.id), ())))
 
     def forget_all(self) -> None:
         """Let every entry end at once. What is left of them makes room as others come."""
@@ -129,7 +128,12 @@ class PrincipalCache:
     def _name(self, header: bytes) -> bytes:
         return hashlib.sha256(header).digest() if self._hashed else header
 
-    def _drop(self, name: bytes) -> None:
+    def _drop(self, names: Iterable[bytes]) -> None:
+        for name in names:
+            self._remove(name)
+        self._weigh()
+
+    def _remove(self, name: bytes) -> None:
         entry = self._entries.pop(name, None)
         if entry is None:
             return
@@ -138,7 +142,6 @@ class PrincipalCache:
             names.discard(name)
             if not names:
                 del self._index[tag]
-        self._weigh()
 
     def _weigh(self) -> None:
         self.keeps_order = 2 * len(self._entries) >= self._size
