@@ -174,9 +174,8 @@ def other_methods(routes: Iterable[BaseRoute]) -> list[tuple[str, Callable[[Requ
     last and for no method in particular, which stands for all.
     """
     allowed: dict[str, list[Collection[str]]] = {}
-    for route in routes:
-        if isinstance(route, Route):
-            allowed.setdefault(route.path, []).append(route.methods or ())
+    for route in (each for each in routes if isinstance(each, Route)):
+        allowed.setdefault(route.path, []).append(route.methods or ())
     return [(path, _not_allowed(set().union(*each))) for path, each in allowed.items() if len(each) > 1]
 
 
