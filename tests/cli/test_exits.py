@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer
 
+from callcov_auth import __version__
 from callcov_auth.cli.app import app
 from tests.cli.running import PASSWORD, add_user, python, run, run_process
 
@@ -45,6 +46,11 @@ sys.argv = ["callcov-auth", "users", "list"]
 from callcov_auth.cli import main
 main()
 """
+
+
+def test_the_version_is_told() -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"callcov-auth {__version__}\n")
 
 
 def leaves(command: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

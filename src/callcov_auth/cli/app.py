@@ -1,5 +1,10 @@
 """All commands in their places."""
 
+from typing import Annotated
+
+import typer
+
+from callcov_auth._version import __version__
 from callcov_auth.cli import db, keys, signing_keys, tokens, users
 from callcov_auth.cli.commands import Command, Commands, noun
 from callcov_auth.cli.demo import demo
@@ -8,6 +13,22 @@ from callcov_auth.cli.init import init
 from callcov_auth.cli.serve import serve
 
 app = noun("CallCov's authentication: set it up, look after it, serve it.", cls=Commands)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"callcov-auth {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def callcov_auth(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """What is asked of the program itself, not of a command."""
+
 
 for command in (init, doctor, demo, serve):
     app.command(cls=Command)(command)
