@@ -1,4 +1,4 @@
-"""Mistakes that mypy tells a user of; each line says which."""
+"""Mistakes that mypy and pyright tell a user of; each line says which, as mypy calls it."""
 
 from callcov_auth import Auth, AuthMiddleware, AuthSettings, current_principal, requires
 from callcov_auth.client import ApiKeyAuth, TokenAuth

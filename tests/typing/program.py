@@ -1,4 +1,4 @@
-"""A user's program, as mypy sees it: each public name with the type that it promises."""
+"""A user's program, as mypy and pyright see it: each public name with the type that it promises."""
 
 from collections.abc import Generator
 from typing import Any, assert_type
@@ -75,4 +75,4 @@ with fake_auth(app, key_principal("calls:read")):
     assert_type(mint_key(auth_settings()), str)
     assert_type(mint_token(scopes={"a"}), str)
 assert_type(ANONYMOUS, Principal)
-assert_type(__version__, str)
+version: str = __version__
