@@ -33,6 +33,12 @@ def _storable(text: str) -> str:
     return text
 
 
+def _on_one_line(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("holds control characters")
+    return text
+
+
 def _printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("holds control characters")
@@ -56,8 +62,11 @@ def _shown(pattern: str) -> Any:
 WHOLE = BeforeValidator(_whole)
 Text = Annotated[str, AfterValidator(_encodable)]
 StoredText = Annotated[Text, AfterValidator(_storable), _shown(r"^[^\u0000]*$")]
-# Without control characters, so without NUL too.
-Line = Annotated[Text, AfterValidator(_printable), _shown(r"^[^\u0000-\u001f\u007f-\u00a0\u00ad]*$")]
+# What ends a line, or turns the order about in which it is read: a log or a table that shows it would lie
+# (Unicode Standard Annex #9, §2). NUL is one of them.
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+Line = Annotated[Text, AfterValidator(_on_one_line), _shown(f"^[^{_CONTROLS}]*$")]
 # A scope-token of RFC 6749 §3.3.
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
 SCOPE_PATTERN = f"^{_SCOPE_TOKEN.pattern}$"
@@ -70,7 +79,7 @@ def is_scope_token(text: str) -> bool:
 ScopeToken = Annotated[str, Field(pattern=SCOPE_PATTERN)]
 Scopes = Annotated[list[ScopeToken], Field(max_length=MAX_SCOPES)]
 # What names a subject: it reaches headers and logs.
-Name = Annotated[Line, Field(min_length=1, max_length=255)]
+Name = Annotated[Text, AfterValidator(_printable), Field(min_length=1, max_length=255)]
 # Enough to catch a slip; only a message to the address would prove more.
 Email = Annotated[
     str,

@@ -54,6 +54,9 @@ async def test_defaults_of_a_new_key(auth: Auth, owner: User, clock: Clock) -> N
         ({"name": ""}, "name"),
         ({"name": "x" * 101}, "name"),
         ({"name": "a\nb"}, "name"),
+        ({"name": "a\u2028b"}, "name"),
+        ({"name": "a\u202eb"}, "name"),
+        ({"name": "a\x9bb"}, "name"),
         ({"name": "\ud800"}, "name"),
         ({"name": "k", "description": "x" * 501}, "description"),
         ({"name": "k", "environment": "staging"}, "environment"),
@@ -71,6 +74,12 @@ async def test_wrong_fields_are_named(auth: Auth, owner: User, fields: dict[str,
     with pytest.raises(ValidationFailed) as caught:
         await auth.keys.create(owner.id, **fields)  # type: ignore[arg-type]
     assert set(caught.value.details["fields"]) == {named}
+
+
+@pytest.mark.parametrize("name", ["Ada’s laptop", "naïve\u00a0name", "👩\u200d💻 CI", "קוד", "\U0001fae8"])
+async def test_a_name_is_whatever_people_write_on_one_line(auth: Auth, owner: User, name: str) -> None:
+    new = await auth.keys.create(owner.id, name=name)
+    assert (await auth.keys.get(new.id)).name == name
 
 
 async def test_scopes_are_a_subset_of_the_owners(auth: Auth, owner: User) -> None:
