@@ -5,7 +5,7 @@ import inspect
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pytest
 from fastapi import FastAPI
@@ -14,16 +14,10 @@ from starlette.routing import BaseRoute, Route
 import callcov_auth
 import callcov_auth.testing
 from callcov_auth import (
-    ANONYMOUS,
     Auth,
     AuthError,
-    AuthMiddleware,
-    Principal,
     auth_routes,
-    current_principal,
-    requires,
 )
-from callcov_auth.errors import problem_details
 from callcov_auth.fastapi import router
 from tests.support.settings import make_settings
 
@@ -73,50 +67,6 @@ ROUTES = {
     ("GET", "/.well-known/jwks.json"),
 }
 
-AUTH_METHODS = {
-    "authenticate": "(authorization)",
-    "open": "()",
-    "aclose": "()",
-}
-
-SERVICE_METHODS = {
-    "keys.create": "(owner, *, name, limit=None, **fields)",
-    "keys.list": "(owner=None, **fields)",
-    "keys.get": "(key_id, *, owner=None)",
-    "keys.revoke": "(key_id, *, owner=None)",
-    "keys.rotate": "(key_id, *, owner=None, grace_seconds=86400)",
-    "keys.import_digest": "(owner, digest, *, name, **fields)",
-    "users.create": "(email, password, *, scopes=())",
-    "users.get": "(user_id)",
-    "users.by_email": "(email)",
-    "users.list": "()",
-    "users.set_password": "(user_id, password)",
-    "users.set_scopes": "(user_id, scopes)",
-    "users.disable": "(user_id)",
-    "tokens.login": "(email, password, *, address=None)",
-    "tokens.refresh": "(refresh_token)",
-    "tokens.logout": "(refresh_token=None, *, session_id=None)",
-    "tokens.session_of": "(refresh_token)",
-    "tokens.issue": "(subject, *, scopes=())",
-}
-
-PRINCIPAL_NAMES = {
-    "subject",
-    "issuer",
-    "kind",
-    "scopes",
-    "environment",
-    "segment",
-    "key_id",
-    "session_id",
-    "expires_at",
-    "claims",
-    "has",
-    "is_authenticated",
-    "display_name",
-    "identity",
-}
-
 DATABASES = ("sqlalchemy", "alembic", "sqlite3", "psycopg", "redis")
 # What a program that only imports the package does not pay for.
 HEAVY = (
@@ -146,13 +96,6 @@ UNUSED = {
 }
 
 
-def shape(function: Callable[..., object]) -> str:
-    """The parameters of ``function`` without their types."""
-    parameters = inspect.signature(function).parameters.values()
-    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]
-    return str(inspect.Signature(bare))
-
-
 def endpoints(routes: Iterable[BaseRoute]) -> Counter[tuple[str, str]]:
     """Each method with each path; HEAD comes with every GET."""
     return Counter(
@@ -172,12 +115,6 @@ def closed_auth() -> Auth:
     return Auth(make_settings())
 
 
-def method_of(auth: Auth, name: str) -> Callable[..., object]:
-    service, _, method = name.rpartition(".")
-    found: Callable[..., object] = getattr(getattr(auth, service) if service else auth, method)
-    return found
-
-
 def test_the_package_names_exactly_these() -> None:
     assert set(callcov_auth.__all__) == NAMES
     assert len(callcov_auth.__all__) == len(NAMES)
@@ -194,43 +131,14 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         _ = callcov_auth.Authentication
 
 
-def test_auth_is_built_from_settings_a_store_and_a_clock() -> None:
-    assert shape(Auth) == "(settings, *, store=None, clock=None)"
-
-
-def test_the_middleware_takes_settings_or_an_auth() -> None:
-    assert shape(AuthMiddleware) == "(app, *, settings=None, auth=None)"
-
-
-@pytest.mark.parametrize(("name", "parameters"), {**AUTH_METHODS, **SERVICE_METHODS}.items())
-def test_a_method_takes_these_parameters(closed_auth: Auth, name: str, parameters: str) -> None:
-    method = method_of(closed_auth, name)
-    assert inspect.iscoroutinefunction(method)
-    assert shape(method) == parameters
-
-
 def test_auth_is_an_async_context_manager(closed_auth: Auth) -> None:
     assert inspect.iscoroutinefunction(closed_auth.__aenter__)
     assert inspect.iscoroutinefunction(closed_auth.__aexit__)
 
 
-def test_guards_take_scopes_and_nothing() -> None:
-    assert shape(requires) == "(*scopes)"
-    assert shape(current_principal) == "()"
-
-
-def test_a_principal_tells_these() -> None:
-    assert {name for name in dir(Principal) if not name.startswith("_")} - {"credentials"} == PRINCIPAL_NAMES
-    assert ANONYMOUS.kind == "anonymous"
-
-
 def test_each_refusal_code_has_one_class() -> None:
     ours = [error for error in AuthError.__subclasses__() if error.__module__ == "callcov_auth.errors"]
     assert Counter(error.code for error in ours) == Counter(CODES)
-
-
-def test_a_form_for_refusals_takes_the_error_and_the_request_id() -> None:
-    assert shape(problem_details) == "(error, request_id)"
 
 
 def test_the_starlette_routes_are_exactly_these(closed_auth: Auth) -> None:
