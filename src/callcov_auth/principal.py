@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -20,7 +21,8 @@ def grants(granted: Collection[str], scope: str) -> bool:
     return False
 
 
-def cut(scopes: Collection[str], limit: Collection[str]) -> frozenset[str]:
+@lru_cache(maxsize=1024)
+def cut(scopes: frozenset[str], limit: frozenset[str]) -> frozenset[str]:
     """Return what both sides grant; a wildcard on either side is narrowed to the other's scopes."""
     return frozenset([s for s in scopes if grants(limit, s)] + [s for s in limit if grants(scopes, s)])
 
@@ -62,6 +64,14 @@ class Credentials:
     scopes: GrantedScopes
 
 
+@lru_cache(maxsize=1024)
+def _credentials(scopes: frozenset[str], authenticated: bool) -> Credentials:
+    return Credentials(GrantedScopes(scopes, authenticated=authenticated))
+
+
+_NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The caller of a request. Immutable, so nothing on the request can gain rights.
@@ -79,15 +89,16 @@ class Principal:
     key_id: str | None = None
     session_id: str | None = None
     expires_at: float | None = None
-    claims: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS, repr=False, hash=False)
     # Made once here, so that a cached principal is attached to a request without any work.
     credentials: Credentials = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scopes", frozenset(self.scopes))
-        object.__setattr__(self, "claims", frozen(self.claims))
-        granted = GrantedScopes(self.scopes, authenticated=self.is_authenticated)
-        object.__setattr__(self, "credentials", Credentials(granted))
+        scopes = frozenset(self.scopes)
+        object.__setattr__(self, "scopes", scopes)
+        object.__setattr__(self, "credentials", _credentials(scopes, self.is_authenticated))
+        if self.claims is not _NO_CLAIMS:
+            object.__setattr__(self, "claims", frozen(self.claims))
 
     def has(self, *scopes: str) -> bool:
         """Whether every one of ``scopes`` is granted, by itself or by a wildcard."""

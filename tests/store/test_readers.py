@@ -1,7 +1,6 @@
 """Connections that are kept between reads: how long, how many, and what becomes of them after an error."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 from sqlalchemy import Engine, create_engine, event, text
@@ -54,6 +53,13 @@ def read(readers: Readers) -> int:
         return int(connection.execute(text("SELECT 7")).scalar_one())
 
 
+def end(readers: Readers) -> None:
+    """Read on a connection that turns out to have ended."""
+    reader = readers.take()
+    reader.connection.invalidate()
+    readers.give_up(reader)
+
+
 def test_one_read_after_another_takes_the_same_connection(readers: Readers, opened: Opened) -> None:
     assert [read(readers) for _ in range(3)] == [7, 7, 7]
     assert opened.ever == 1
@@ -87,17 +93,14 @@ def test_when_one_has_ended_none_that_was_kept_with_it_is_used_again(
 ) -> None:
     with readers.connection(), readers.connection():
         pass
-    with readers.connection() as ended:
-        ended.invalidate()
+    end(readers)
     with readers.connection(), readers.connection():
         assert (opened.ever, opened.now) == (4, 2)
 
 
 def test_one_that_was_lent_when_another_ended_is_not_used_again(readers: Readers, opened: Opened) -> None:
-    with ExitStack() as stack:
-        stack.enter_context(readers.connection())
-        with readers.connection() as ended:
-            ended.invalidate()
+    with readers.connection():
+        end(readers)
     read(readers)
     assert opened.ever == 3
 

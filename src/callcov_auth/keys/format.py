@@ -62,10 +62,17 @@ def read(key: str) -> KeyForm | None:
 
 def digest(pepper_key: bytes, key: str) -> bytes:
     """Return what the store keeps of a key: HMAC-SHA256 of the whole of it."""
-    return hmac.digest(pepper_key, key.encode("ascii"), "sha256")
+    hashed = _peppered(pepper_key).copy()
+    hashed.update(key.encode("ascii"))
+    return hashed.digest()
 
 
-# Taking the key in is half of the work. A process has one key, and those of its previous secrets.
+# Taking the key in is half of the work, for either. A process has one, and those of its previous secrets.
+@lru_cache(maxsize=16)
+def _peppered(pepper_key: bytes) -> hmac.HMAC:
+    return hmac.new(pepper_key, digestmod="sha256")
+
+
 @lru_cache(maxsize=16)
 def _keyed(mac_key: bytes) -> hashlib.blake2b:
     # 64 bits, so that reducing them to 62^6 values favours none by more than one part in 10^8.

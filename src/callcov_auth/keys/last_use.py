@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-from cachetools import TTLCache
-
 from callcov_auth.errors import AuthUnavailable
 from callcov_auth.events import LastUseLost, OnEvent, emit
 from callcov_auth.store.protocol import Store
@@ -20,17 +18,23 @@ class LastUse:
         self._store = store
         self._on_event = on_event
         self._pending: dict[str, float] = {}
-        self._noted: TTLCache[str, bool] = TTLCache(MAX_PENDING, PERIOD, timer)
+        self._timer = timer
+        # Until when a key's next use is of no interest, in the order of these times.
+        self._noted: dict[str, float] = {}
         self.lost = 0
 
     def note(self, key_id: str, at: float) -> None:
-        if key_id in self._noted:
+        now = self._timer()
+        if now < self._noted.get(key_id, now):
             return
         if len(self._pending) >= MAX_PENDING:
             self.lost += 1
             return
-        self._noted[key_id] = True
         self._pending[key_id] = at
+        self._noted.pop(key_id, None)
+        self._noted[key_id] = now + PERIOD
+        if len(self._noted) > MAX_PENDING:
+            del self._noted[next(iter(self._noted))]
 
     async def flush(self) -> None:
         if not self._pending:

@@ -216,7 +216,7 @@ def _request(**fields: Any) -> RatedKeyRequest:
 
 
 def granted(requested: Collection[str] | None, owner: User, limit: Collection[str] | None) -> frozenset[str]:
-    allowed = owner.scopes if limit is None else cut(owner.scopes, limit)
+    allowed = owner.scopes if limit is None else cut(owner.scopes, frozenset(limit))
     if requested is None:
         return allowed
     lacking = sorted(scope for scope in requested if not grants(allowed, scope))

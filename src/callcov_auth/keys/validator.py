@@ -1,9 +1,9 @@
 """API key → Principal."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
 
 from cachetools import TTLCache
 
@@ -95,14 +95,15 @@ class KeyValidator:
         digests = self._lookups(text)
         prefixes = foreign.prefixes(text) if self.foreign_keys else ()
         found = await self.store.keys_by_digest(digests, prefixes)
-        stored = {owned.key.digest: owned for owned in found}
-        owned = next((stored[digest] for digest in digests if digest in stored), None)
-        if owned is None:
-            owned = await self._by_salted_hash(found, text)
+        owned = _by_digest(found, digests) or await self._by_salted_hash(found, text)
         if owned is None:
             self._unknown[text] = True
             raise InvalidToken(UNKNOWN_KEY, reason="key_unknown")
-        await self._settle(owned.key, digests)
+        settled = self._settled(owned.key, digests)
+        if settled is not owned.key:
+            # The key is good whether or not this can be written now, or was written by another process.
+            with suppress(AuthUnavailable, Conflict):
+                await self.store.move_key(settled, old=owned.key.digest)
         return owned
 
     def _lookups(self, text: str) -> Mapping[bytes, str | None]:
@@ -114,20 +115,17 @@ class KeyValidator:
         longest_first = sorted(found, key=lambda owned: -len(owned.key.key_prefix))
         return await self.salted.matching(longest_first, text)
 
-    async def _settle(self, key: Key, digests: Mapping[bytes, str | None]) -> None:
-        """Keep the key under the pepper in force, so that the older or foreign one can be given up one day.
+    def _settled(self, key: Key, digests: Mapping[bytes, str | None]) -> Key:
+        """Return the key as it is kept under the pepper in force, so that the older or foreign one can be
+        given up one day.
 
         Its MAC stays what it is: of an older pepper of ours, or none.
         """
         newest, newest_id = next(iter(digests.items()))
         mac_id = key.mac_id if key.imported or key.mac_id else digests[key.digest]
-        found = (key.digest, key.pepper_id, key.mac_id, key.salted_hash)
-        if found == (newest, newest_id, mac_id, None):
-            return
-        settled = replace(key, digest=newest, pepper_id=newest_id, mac_id=mac_id, salted_hash=None)
-        # The key is good whether or not this can be written now, or was written by another process.
-        with suppress(AuthUnavailable, Conflict):
-            await self.store.move_key(settled, old=key.digest)
+        if (key.digest, key.pepper_id, key.mac_id, key.salted_hash) == (newest, newest_id, mac_id, None):
+            return key
+        return replace(key, digest=newest, pepper_id=newest_id, mac_id=mac_id, salted_hash=None)
 
     def _refuse_misplaced(self, environment: str, segment: str | None) -> None:
         if environment not in self.settings.accepted_environments:
@@ -146,14 +144,23 @@ class KeyValidator:
 
     def _principal(self, owned: OwnedKey) -> Principal:
         key = owned.key
-        told: dict[str, Any] = {
-            "subject": key.owner,
-            "issuer": self.settings.issuer,
-            "kind": "api_key",
-            "scopes": cut(key.scopes, owned.owner_scopes),
-            "environment": key.environment,
-            "segment": key.segment,
-            "key_id": key.id,
-            "expires_at": key.expires_at,
-        }
-        return Principal(**told) if key.rate is None else RatedPrincipal(**told, rate=Rate.parse(key.rate))
+        kind = Principal if key.rate is None else partial(RatedPrincipal, rate=Rate.parse(key.rate))
+        return kind(
+            subject=key.owner,
+            issuer=self.settings.issuer,
+            kind="api_key",
+            scopes=cut(key.scopes, owned.owner_scopes),
+            environment=key.environment,
+            segment=key.segment,
+            key_id=key.id,
+            expires_at=key.expires_at,
+        )
+
+
+def _by_digest(found: Sequence[OwnedKey], digests: Iterable[bytes]) -> OwnedKey | None:
+    """Return the key of the first digest that one of ``found`` has."""
+    stored = {owned.key.digest: owned for owned in found}
+    for digest in digests:
+        if digest in stored:
+            return stored[digest]
+    return None

@@ -5,7 +5,7 @@ on the way has a bound: for a lane, for the database, and for nothing at all whi
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from callcov_auth.errors import AuthError, AuthUnavailable, Conflict
 from callcov_auth.events import OnEvent
 from callcov_auth.store.breaker import Breaker
 from callcov_auth.store.database import Database
-from callcov_auth.store.lookups import Lookup, Row
+from callcov_auth.store.lookups import Lookup
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -62,8 +62,8 @@ class Lanes:
         """Run ``work`` in autocommit. Raises AuthUnavailable, and what ``work`` raises."""
         return await self._run(self._reads, partial(self._reading, work))
 
-    async def look_up(self, lookup: Lookup, values: Mapping[str, Any]) -> Sequence[Row]:
-        """Return the rows of a lookup. Raises AuthUnavailable."""
+    async def look_up(self, lookup: Lookup[T], values: Mapping[str, Any]) -> list[T]:
+        """Return what a lookup finds. Raises AuthUnavailable."""
         return await self._run(self._reads, partial(self._looking_up, lookup, values))
 
     async def write(self, work: Work[T], *, seconds: float | None = None) -> T:
@@ -102,20 +102,23 @@ class Lanes:
         # The others of the pool were dropped with it, so this one is new.
         return self._read_once(work)
 
-    def _looking_up(self, lookup: Lookup, values: Mapping[str, Any]) -> Sequence[Row]:
-        with self._database.reading.connection() as connection:
-            driver: Any = connection.connection.driver_connection
-            try:
-                return lookup.rows(driver, values)
-            except self._database.errors as error:
-                if not self._database.is_lost(error, driver):
-                    raise
-                connection.invalidate(error)
-                ended = DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=True)
-                if not self._database.is_stale(ended):
-                    raise
-        # SQLAlchemy's own way, by which those of the pool are dropped that have ended with this one.
-        return self._reading(partial(lookup.over, values))
+    def _looking_up(self, lookup: Lookup[T], values: Mapping[str, Any]) -> list[T]:
+        readers = self._database.reading
+        reader = readers.take()
+        try:
+            found = lookup.found(reader.driver, values)
+        except self._database.errors as error:
+            is_lost = self._database.is_lost(error, reader.driver)
+            if is_lost:
+                reader.connection.invalidate(error)
+            readers.give_up(reader)
+            ended = DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=is_lost)
+            if not self._database.is_stale(ended):
+                raise
+            # SQLAlchemy's own way, by which those of the pool are dropped that have ended with this one.
+            return self._reading(partial(lookup.over, values))
+        readers.give_back(reader)
+        return found
 
     def _read_once(self, work: Work[T]) -> T:
         with self._database.reading.connection() as connection:

@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """A connection, since when it is kept, and which generation it is of; see ``Readers``."""
+class Reader:
+    """A connection and the driver's own, since when it is kept, and which generation it is of."""
 
     connection: Connection
+    driver: Any
     since: float
     generation: int
 
@@ -34,7 +36,7 @@ class Readers:
         self.engine = engine
         self._longest = longest
         self._timer = timer
-        self._idle: list[_Kept] = []
+        self._idle: list[Reader] = []
         self._generation = 0
 
     @property
@@ -43,46 +45,46 @@ class Readers:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Lend a connection. After an error it is given back to the engine, which sees what is to be done."""
-        kept = self._take()
-        is_whole = False
+        """Lend a connection."""
+        reader = self.take()
         try:
-            yield kept.connection
-            is_whole = not kept.connection.invalidated
-        finally:
-            if is_whole:
-                self._keep(kept)
-            else:
-                self._give_up(kept.connection)
+            yield reader.connection
+            # What SQLAlchemy calls a transaction; in autocommit the database knows of none.
+            reader.connection.rollback()
+        except BaseException:
+            self.give_up(reader)
+            raise
+        self.give_back(reader)
+
+    def take(self) -> Reader:
+        """Return a reader, for one of ``give_back`` and ``give_up``."""
+        while (reader := self._latest()) is not None:
+            if reader.generation == self._generation and self._timer() - reader.since < self._longest:
+                return reader
+            # So that the engine does not lend it again.
+            reader.connection.invalidate()
+            reader.connection.close()
+        connection = self.engine.connect()
+        driver = connection.connection.driver_connection
+        return Reader(connection, driver, self._timer(), self._generation)
+
+    def give_back(self, reader: Reader) -> None:
+        self._idle.append(reader)
+
+    def give_up(self, reader: Reader) -> None:
+        """Give it to the engine, after an error; the engine sees what is to be done."""
+        if reader.connection.invalidated:
+            self._generation += 1
+        reader.connection.close()
 
     def dispose(self) -> None:
-        while (kept := self._latest()) is not None:
-            kept.connection.close()
+        while (reader := self._latest()) is not None:
+            reader.connection.close()
         self.engine.dispose()
 
-    def _take(self) -> _Kept:
-        while (kept := self._latest()) is not None:
-            if kept.generation == self._generation and self._timer() - kept.since < self._longest:
-                return kept
-            # So that the engine does not lend it again.
-            kept.connection.invalidate()
-            kept.connection.close()
-        return _Kept(self.engine.connect(), self._timer(), self._generation)
-
-    def _latest(self) -> _Kept | None:
+    def _latest(self) -> Reader | None:
         # Another thread may take the last one between a look and a step.
         try:
             return self._idle.pop()
         except IndexError:
             return None
-
-    def _keep(self, kept: _Kept) -> None:
-        # What SQLAlchemy calls a transaction; in autocommit the database knows of none.
-        if kept.connection.in_transaction():
-            kept.connection.rollback()
-        self._idle.append(kept)
-
-    def _give_up(self, connection: Connection) -> None:
-        if connection.invalidated:
-            self._generation += 1
-        connection.close()

@@ -3,6 +3,7 @@
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from callcov_auth.errors import ValidationFailed
@@ -12,6 +13,12 @@ from callcov_auth.store.tables import api_keys, sessions, signing_keys, users
 
 def joined_scopes(scopes: frozenset[str]) -> str:
     return " ".join(sorted(scopes))
+
+
+# Many keys have the scopes of a few, which are then held in memory once.
+@lru_cache(maxsize=1024)
+def split_scopes(scopes: str) -> frozenset[str]:
+    return frozenset(scopes.split())
 
 
 def joined_times(times: Sequence[float]) -> str:
@@ -29,7 +36,7 @@ _USER_SCOPES = list(users.columns).index(users.c.scopes)
 
 def _with_scopes(row: Sequence[Any], at: int) -> list[Any]:
     values = list(row)
-    values[at] = frozenset(values[at].split())
+    values[at] = split_scopes(values[at])
     return values
 
 
@@ -47,7 +54,7 @@ def to_key(row: Sequence[Any]) -> Key:
 def to_owned_key(row: Sequence[Any]) -> OwnedKey:
     """Read a key's columns, then its owner's scopes, and when the owner was disabled."""
     owner_scopes, owner_disabled_at = row[_KEY_COLUMNS:]
-    return OwnedKey(to_key(row), frozenset(owner_scopes.split()), owner_disabled_at is not None)
+    return OwnedKey(to_key(row), split_scopes(owner_scopes), owner_disabled_at is not None)
 
 
 def to_session(row: Sequence[Any]) -> Session:

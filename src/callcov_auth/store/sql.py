@@ -118,8 +118,8 @@ class SqlStore:
         self.lanes = Lanes(self._database, on_event=on_event)
         """How whatever else is to be done with the database gets there."""
         dialect = self._database.reading.dialect
-        self._key_by_digest = Lookup(_KEY_BY_DIGEST, dialect)
-        self._session_by_id = Lookup(_SESSION_BY_ID, dialect)
+        self._key_by_digest = Lookup(_KEY_BY_DIGEST, dialect, to_owned_key)
+        self._session_by_id = Lookup(_SESSION_BY_ID, dialect, to_session)
 
     def __repr__(self) -> str:
         return "SqlStore()"
@@ -201,8 +201,7 @@ class SqlStore:
     ) -> Sequence[OwnedKey]:
         if len(digests) == 1 and not salted_prefixes:
             (digest,) = digests
-            rows = await self.lanes.look_up(self._key_by_digest, {"digest": digest})
-            return [to_owned_key(row) for row in rows]
+            return await self.lanes.look_up(self._key_by_digest, {"digest": digest})
         values: dict[str, list[Any]] = {"digests": list(digests)}
         statement = _KEYS_BY_DIGEST
         if salted_prefixes:
@@ -306,8 +305,8 @@ class SqlStore:
     async def session(self, session_id: str) -> Session | None:
         if "\0" in session_id:
             return None
-        rows = await self.lanes.look_up(self._session_by_id, {"session_id": session_id})
-        return to_session(rows[0]) if rows else None
+        found = await self.lanes.look_up(self._session_by_id, {"session_id": session_id})
+        return found[0] if found else None
 
     async def sessions(self, subject: str, *, at: float, limit: int, cursor: str | None) -> SessionPage:
         alive = and_(
