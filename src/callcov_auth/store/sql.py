@@ -89,6 +89,20 @@ _KEY_BY_ID = select(api_keys).where(api_keys.c.id == bindparam("key_id"))
 _USER_BY_ID = select(users).where(users.c.id == bindparam("user_id"))
 _USER_BY_EMAIL = select(users).where(users.c.email == bindparam("email"))
 _SESSION_BY_ID = select(sessions).where(sessions.c.id == bindparam("session_id"))
+_END_SESSIONS = delete(sessions).where(
+    sessions.c.subject == bindparam("owner"), sessions.c.expires_at <= bindparam("now")
+)
+_INSERT_SESSION = insert(sessions)
+_WITH_PASSWORD = (
+    select(users.c.id)
+    .where(
+        users.c.id == bindparam("user_id"),
+        users.c.password_hash == bindparam("password_hash"),
+        users.c.disabled_at.is_(None),
+    )
+    # Shared, so that the password stays what it is until there is a session for a change to end.
+    .with_for_update(read=True)
+)
 _SIGNING_KEYS = select(signing_keys).order_by(signing_keys.c.created_at, signing_keys.c.kid)
 _NEWEST_SIGNING_KEY = (
     select(signing_keys.c.kid).order_by(signing_keys.c.created_at.desc(), signing_keys.c.kid.desc()).limit(1)
@@ -119,6 +133,9 @@ class SqlStore:
         """How whatever else is to be done with the database gets there."""
         dialect = self._database.reading.dialect
         self._key_by_digest = Lookup(_KEY_BY_DIGEST, dialect, to_owned_key)
+        self._key_by_id = Lookup(_KEY_BY_ID, dialect, to_key)
+        self._user_by_id = Lookup(_USER_BY_ID, dialect, to_user)
+        self._user_by_email = Lookup(_USER_BY_EMAIL, dialect, to_user)
         self._session_by_id = Lookup(_SESSION_BY_ID, dialect, to_session)
 
     def __repr__(self) -> str:
@@ -145,10 +162,10 @@ class SqlStore:
         await self._write(lambda connection: connection.execute(insert(users), [user_values(user)]))
 
     async def user(self, user_id: str) -> User | None:
-        return await self._first(_USER_BY_ID, to_user, user_id=user_id)
+        return await self._first(self._user_by_id, user_id=user_id)
 
     async def user_by_email(self, email: str) -> User | None:
-        return await self._first(_USER_BY_EMAIL, to_user, email=email)
+        return await self._first(self._user_by_email, email=email)
 
     async def users(self) -> Sequence[User]:
         statement = select(users).order_by(users.c.created_at, users.c.id)
@@ -211,7 +228,7 @@ class SqlStore:
         )
 
     async def key(self, key_id: str) -> Key | None:
-        return await self._first(_KEY_BY_ID, to_key, key_id=key_id)
+        return await self._first(self._key_by_id, key_id=key_id)
 
     async def keys(
         self, owner: str | None, *, at: float, include_expired: bool, limit: int, cursor: str | None
@@ -295,18 +312,14 @@ class SqlStore:
         def work(connection: Connection) -> bool:
             if password_hash is not None and not _has_password(connection, session.subject, password_hash):
                 return False
-            ended = and_(sessions.c.subject == session.subject, sessions.c.expires_at <= session.created_at)
-            connection.execute(delete(sessions).where(ended))
-            connection.execute(insert(sessions), [session_values(session)])
+            connection.execute(_END_SESSIONS, {"owner": session.subject, "now": session.created_at})
+            connection.execute(_INSERT_SESSION, session_values(session))
             return True
 
         return await self._write(work)
 
     async def session(self, session_id: str) -> Session | None:
-        if "\0" in session_id:
-            return None
-        found = await self.lanes.look_up(self._session_by_id, {"session_id": session_id})
-        return found[0] if found else None
+        return await self._first(self._session_by_id, session_id=session_id)
 
     async def sessions(self, subject: str, *, at: float, limit: int, cursor: str | None) -> SessionPage:
         alive = and_(
@@ -378,16 +391,12 @@ class SqlStore:
 
         return await self._read(work)
 
-    async def _first(self, statement: Any, to: Callable[[Row[Any]], T], **values: str) -> T | None:
-        # Which no text has that is stored, and which PostgreSQL does not even compare.
+    async def _first(self, lookup: Lookup[T], **values: str) -> T | None:
+        # NUL is in no text that is stored, and PostgreSQL does not even compare it.
         if any("\0" in value for value in values.values()):
             return None
-
-        def work(connection: Connection) -> T | None:
-            row = connection.execute(statement, values).first()
-            return None if row is None else to(row)
-
-        return await self._read(work)
+        found = await self.lanes.look_up(lookup, values)
+        return found[0] if found else None
 
     async def _page(
         self, table: Table, listed: Any, to: Callable[[Row[Any]], L], limit: int, cursor: str | None
@@ -454,12 +463,8 @@ def _insert_key(connection: Connection, key: Key, max_active: int) -> None:
 
 
 def _has_password(connection: Connection, user_id: str, password_hash: str) -> bool:
-    unchanged = and_(
-        users.c.id == user_id, users.c.password_hash == password_hash, users.c.disabled_at.is_(None)
-    )
-    # Shared, so that it stays unchanged until the session is there for a change to end.
-    found = connection.execute(select(users.c.id).where(unchanged).with_for_update(read=True))
-    return found.first() is not None
+    wanted = {"user_id": user_id, "password_hash": password_hash}
+    return connection.execute(_WITH_PASSWORD, wanted).first() is not None
 
 
 def _update_user(connection: Connection, user_id: str, **values: Any) -> bool:
