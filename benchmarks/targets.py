@@ -86,7 +86,7 @@ ALL = (
         3.0,
         "1,000 requests at once on one cold key ÷ one cold request and 1,000 hot ones",
     ),
-    at_most("abuse", "forged-queries", 0, "500,000 forged keys beside 100 good ones: queries"),
+    at_most("abuse", "forged-queries", 0, "500,000 forged keys beside 100 good ones: queries for them"),
     at_most(
         "abuse",
         "forged-p99",

@@ -25,10 +25,12 @@ from callcov_auth.store.tables import api_keys
 MOST_KNOWN = 1_000
 # What asks for a credential; all else that a store is asked is background work or another route's.
 LOOKUP = "keys_by_digest"
+# Those that found nothing. A good key is asked for too, where a machine stalls until the trust runs out.
+IN_VAIN = f"{LOOKUP} in vain"
 
 
 class Counting:
-    """A store that counts the calls of each of its methods."""
+    """A store that counts the calls of each of its methods, and the lookups that found nothing."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
@@ -39,7 +41,10 @@ class Counting:
 
         async def counted(*arguments: Any, **named: Any) -> Any:
             self.calls[name] += 1
-            return await method(*arguments, **named)
+            found = await method(*arguments, **named)
+            if name == LOOKUP and not found:
+                self.calls[IN_VAIN] += 1
+            return found
 
         return counted
 

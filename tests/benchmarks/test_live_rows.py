@@ -10,11 +10,12 @@ from benchmarks.abuse import forged, logins, unknown
 from benchmarks.harness import quiet
 from benchmarks.harness.figures import Effort
 from benchmarks.harness.samples import percentile
-from benchmarks.harness.stores import Counting, key_file
+from benchmarks.harness.stores import IN_VAIN, Counting, key_file
 from benchmarks.harness.wrk import NoWrk, script
 from benchmarks.rows import cold
 from benchmarks.targets import ALL
 from callcov_auth import Auth, AuthError
+from callcov_auth.keys.format import mint
 
 LEAST = Effort("test", rounds=6, turns=1, scale=0.001)
 
@@ -55,6 +56,17 @@ async def test_a_file_of_keys_holds_as_many_as_asked_for_and_knows_some(tmp_path
     assert len({principal.key_id for principal in principals}) == 1_000
     assert page.total == 1_500
     assert store.lookups == 1_000
+
+
+@pytest.mark.anyio
+async def test_a_lookup_in_vain_is_told_from_one_that_finds_a_key(tmp_path: Path) -> None:
+    file = await key_file(tmp_path / "keys.db", 1)
+    store = Counting(Auth(file.settings).store)
+    async with Auth(file.settings, store=store) as auth:
+        await auth.authenticate(f"Bearer {file.keys[0]}")
+        with pytest.raises(AuthError):
+            await auth.authenticate(f"Bearer {mint(file.settings.key_mac_key, 'live')}")
+    assert (store.lookups, store.calls[IN_VAIN]) == (2, 1)
 
 
 @pytest.mark.anyio
