@@ -89,7 +89,7 @@ class Principal:
     key_id: str | None = None
     session_id: str | None = None
     expires_at: float | None = None
-    claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS, repr=False, hash=False)
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
     # Made once here, so that a cached principal is attached to a request without any work.
     credentials: Credentials = field(init=False, repr=False, compare=False)
 
@@ -97,8 +97,7 @@ class Principal:
         scopes = frozenset(self.scopes)
         object.__setattr__(self, "scopes", scopes)
         object.__setattr__(self, "credentials", _credentials(scopes, self.is_authenticated))
-        if self.claims is not _NO_CLAIMS:
-            object.__setattr__(self, "claims", frozen(self.claims))
+        object.__setattr__(self, "claims", frozen(self.claims) if self.claims else _NO_CLAIMS)
 
     def has(self, *scopes: str) -> bool:
         """Whether every one of ``scopes`` is granted, by itself or by a wildcard."""
