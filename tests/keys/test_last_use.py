@@ -87,6 +87,17 @@ async def test_what_is_kept_has_a_bound_and_its_loss_is_counted(
     assert "last_use_lost keys=3" in caplog.text
 
 
+async def test_of_whom_it_is_known_that_they_were_written_has_a_bound_too(
+    uses: LastUse, store: WriteFails, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_use, "MAX_PENDING", 2)
+    store.works = True
+    for key in ("key_1", "key_2", "key_3", "key_3", "key_2", "key_1"):
+        uses.note(key, clock())
+        await uses.flush()
+    assert [list(batch) for batch in store.written] == [["key_1"], ["key_2"], ["key_3"], ["key_1"]]
+
+
 async def test_nothing_to_write_is_no_write(uses: LastUse, store: WriteFails) -> None:
     store.works = True
     await uses.flush()
