@@ -4,12 +4,13 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from anyio import to_thread
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, literal_column, select, text
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from callcov_auth.errors import AuthUnavailable, Conflict, KeyLimitReached
@@ -17,6 +18,7 @@ from callcov_auth.store import lanes as lanes_module
 from callcov_auth.store.breaker import FAILURES, PROBE_PERIOD
 from callcov_auth.store.database import Database
 from callcov_auth.store.lanes import Lanes
+from callcov_auth.store.lookups import Lookup
 from callcov_auth.store.sqlite import sqlite_database
 from tests.support.clock import Clock
 from tests.support.polling import TIMEOUT
@@ -183,3 +185,20 @@ async def test_whoever_waited_for_a_turn_beside_a_store_that_died_is_refused_unh
         await anyio.wait_all_tasks_blocked()
         release.set()
     assert tries == []
+
+
+async def test_a_row_that_cannot_be_read_costs_no_connection(tmp_path: Path) -> None:
+    def unreadable(_: object) -> None:
+        raise ValueError("no such row")
+
+    database = sqlite_database(f"sqlite:///{tmp_path / 'some.db'}")
+    lookup = Lookup(select(literal_column("7")), database.reading.dialect, unreadable)
+    lanes = Lanes(database)
+    held = []
+    # More often than there are connections; each error holds what it was raised over.
+    for _ in range(4):
+        with pytest.raises(ValueError, match="no such row") as caught:
+            await lanes.look_up(lookup, {})
+        held.append(caught)
+    assert await lanes.read(lambda connection: connection.execute(text("SELECT 7")).scalar_one()) == 7
+    database.dispose()

@@ -117,6 +117,9 @@ class Lanes:
                 raise
             # SQLAlchemy's own way, by which those of the pool are dropped that have ended with this one.
             return self._reading(partial(lookup.over, values))
+        except BaseException:
+            readers.give_up(reader)
+            raise
         readers.give_back(reader)
         return found
 
