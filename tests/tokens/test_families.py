@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from callcov_auth import Auth, AuthError
+from callcov_auth import Auth
 from callcov_auth.errors import AuthUnavailable, InvalidToken, TokenExpired, TokenRevoked
 from callcov_auth.events import RefreshReused
 from callcov_auth.store.protocol import Session
@@ -18,6 +18,8 @@ from callcov_auth.store.sql import SqlStore
 from callcov_auth.tokens.families import GENERATION, MAX_IN_GRACE
 from tests.support.clock import Clock
 from tests.support.databases import Database
+from tests.support.polling import eventually
+from tests.support.revoked import is_refused
 from tests.support.settings import make_settings
 from tests.support.tokens import Forge
 
@@ -187,18 +189,7 @@ async def test_reuse_ends_revocable_access_tokens_in_every_process(auth: Auth, c
         await auth.tokens.refresh(stolen)
         clock.advance(GRACE)
         await reason_for(auth, stolen)
-        with anyio.fail_after(20):
-            while not await is_refused(here, header):
-                await anyio.sleep(0.005)
-
-
-async def is_refused(auth: Auth, header: str) -> bool:
-    try:
-        await auth.authenticate(header)
-    except AuthError as refusal:
-        assert refusal.code == "token_revoked"
-        return True
-    return False
+        await eventually(lambda: is_refused(here, header))
 
 
 @pytest.mark.parametrize("seconds", [-GRACE + 0.001, -1, 0])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from callcov_auth import Auth, AuthError, AuthSettings
+from callcov_auth import Auth, AuthSettings
 from tests.support.clock import Clock
 from tests.support.polling import eventually
 from tests.support.redis_server import RedisServer
@@ -59,16 +59,6 @@ async def opened(settings: AuthSettings, server: RedisServer, clock: Clock) -> A
         for header in (key, token):
             await here.authenticate(header)
         yield pair
-
-
-async def is_refused(auth: Auth, header: str) -> bool:
-    """Whether it is refused as revoked and in no other way; until then it is let in."""
-    try:
-        await auth.authenticate(header)
-    except AuthError as refusal:
-        assert refusal.code == "token_revoked"
-        return True
-    return False
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -11,12 +11,13 @@ from callcov_auth import Auth, AuthError, AuthSettings
 from callcov_auth.cache import pushed, subscription
 from callcov_auth.events import PushFailed
 from callcov_auth.store.sql import SqlStore
-from tests.faults.redis.pairs import EMAIL, NEVER, PASSWORD, Pair, is_refused, opened, told
+from tests.faults.redis.pairs import EMAIL, NEVER, PASSWORD, Pair, opened, told
 from tests.support.clock import Clock
 from tests.support.faulty_store import FaultyStore
 from tests.support.polling import eventually
 from tests.support.proxy import Proxy, proxy_to
 from tests.support.redis_server import RedisServer
+from tests.support.revoked import is_refused
 
 pytestmark = pytest.mark.anyio
 

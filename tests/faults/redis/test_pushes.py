@@ -10,10 +10,11 @@ import pytest
 from callcov_auth import Auth, AuthError, AuthSettings
 from callcov_auth.cache import feed
 from callcov_auth.store.sql import SqlStore
-from tests.faults.redis.pairs import EMAIL, PASSWORD, Pair, is_refused, opened, told
+from tests.faults.redis.pairs import EMAIL, PASSWORD, Pair, opened, told
 from tests.support.clock import Clock
 from tests.support.polling import eventually
 from tests.support.redis_server import RedisServer
+from tests.support.revoked import is_refused
 from tests.support.settings import make_settings
 
 pytestmark = pytest.mark.anyio
