@@ -298,3 +298,55 @@ async def test_no_counter_is_named_by_an_email(
         pass
     assert len(names) == 3
     assert not any(part in name for name in names for part in ("user", "example", HERE))
+
+
+async def test_an_end_wakes_one_of_those_who_wait(
+    counters: LocalCounters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throttle, take, taken = LoginThrottle(Rate(2, 60), None, counters, b"key"), counters.take, list[float]()
+
+    async def counted(name: str, rate: Rate) -> float:
+        taken.append(left := await take(name, rate))
+        return left
+
+    async def one() -> None:
+        async with throttle.attempt(EMAIL, None):
+            await anyio.sleep(0.001)
+
+    monkeypatch.setattr(counters, "take", counted)
+    async with anyio.create_task_group() as group:
+        for _ in range(MAX_WAITING):
+            group.start_soon(one)
+    # Each waited once at most, but for those who were woken with the last.
+    assert taken.count(0) == MAX_WAITING
+    assert len(taken) <= 2 * MAX_WAITING + 2
+
+
+async def test_who_gives_up_waiting_takes_nobodys_turn(counters: LocalCounters) -> None:
+    throttle, let_go, got_in = (
+        LoginThrottle(Rate(2, 60), None, counters, b"key"),
+        anyio.Event(),
+        anyio.Event(),
+    )
+    stays = anyio.Event()
+
+    async def one(until: anyio.Event) -> None:
+        async with throttle.attempt(EMAIL, None):
+            await until.wait()
+
+    async def patient() -> None:
+        async with throttle.attempt(EMAIL, None):
+            got_in.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(one, let_go)
+        group.start_soon(one, stays)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.move_on_after(0.01):
+            await one(let_go)
+        group.start_soon(patient)
+        await anyio.wait_all_tasks_blocked()
+        let_go.set()
+        with anyio.fail_after(10):
+            await got_in.wait()
+        stays.set()

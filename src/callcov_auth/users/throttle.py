@@ -13,6 +13,7 @@ from elsewhere, and none at other accounts, keeps its owner out.
 """
 
 import hashlib
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,10 +44,10 @@ class _Quota:
 
 @dataclass(slots=True)
 class _UnderWay:
-    """How many tries are under way here at one account from one address; ``ended`` comes with each end."""
+    """How many tries are under way here at one account from one address, and who waits for one to end."""
 
     count: int = 0
-    ended: Event = field(default_factory=Event)
+    waiting: deque[Event] = field(default_factory=deque)
 
 
 class LoginThrottle:
@@ -102,9 +103,23 @@ class LoginThrottle:
         return quotas
 
     async def _take(self, quota: _Quota, taken: list[_Quota]) -> None:
+        is_taken = False
+        try:
+            is_taken = await self._is_taken(quota)
+        finally:
+            if not is_taken:
+                # This one's turn was another's too, who has to see what is left.
+                self._wake_one(quota.name)
+        if is_taken:
+            taken.append(quota)
+            if quota.slow is None:
+                self._under_way.setdefault(quota.name, _UnderWay()).count += 1
+
+    async def _is_taken(self, quota: _Quota) -> bool:
+        """Take from ``quota``; False where its slow lane had it, of which nothing is given back."""
         while left := await self._counters.take(quota.name, quota.rate):
             others = self._under_way.get(quota.name)
-            if others is not None and self._waiting < MAX_WAITING:
+            if others is not None and others.count and self._waiting < MAX_WAITING:
                 # One of them may be right, and give back what this one needs.
                 await self._wait_for(others)
                 continue
@@ -114,18 +129,28 @@ class LoginThrottle:
                 raise RateLimited(
                     limit=quota.rate.amount, remaining=0, reset=whole_seconds(left), reason=quota.reason
                 )
-            # Of the slow lane nothing is given back.
-            return
-        taken.append(quota)
-        if quota.slow is None:
-            self._under_way.setdefault(quota.name, _UnderWay()).count += 1
+            return False
+        return True
 
     async def _wait_for(self, others: _UnderWay) -> None:
+        others.waiting.append(turn := Event())
         self._waiting += 1
         try:
-            await others.ended.wait()
+            await turn.wait()
         finally:
             self._waiting -= 1
+            if not turn.is_set():
+                others.waiting.remove(turn)
+
+    def _wake_one(self, name: str) -> None:
+        """Let one of those who wait try again: an end makes room for one at most."""
+        under_way = self._under_way.get(name)
+        if under_way is None:
+            return
+        if under_way.waiting:
+            under_way.waiting.popleft().set()
+        elif under_way.count == 0:
+            del self._under_way[name]
 
     async def _give_back(self, taken: list[_Quota]) -> None:
         for quota in taken:
@@ -133,14 +158,9 @@ class LoginThrottle:
 
     def _end(self, taken: list[_Quota]) -> None:
         for quota in taken:
-            under_way = self._under_way.get(quota.name)
-            if under_way is None:
-                continue
-            under_way.count -= 1
-            under_way.ended.set()
-            under_way.ended = Event()
-            if under_way.count == 0:
-                del self._under_way[quota.name]
+            if quota.slow is None:
+                self._under_way[quota.name].count -= 1
+                self._wake_one(quota.name)
 
     def _name(self, kind: str, *parts: str) -> str:
         # Digests, because whoever can read the counters need not learn who has an account here.
