@@ -142,16 +142,17 @@ def load(port: int, paced: Paced, crowd: Crowd | None = None, *, spin: bool) -> 
     """
     with ExitStack() as stack, _no_collection():
         connections = _connected(stack, port, paced, MOST_CONNECTIONS)
+        others = [] if crowd is None else _connected(stack, port, crowd, crowd.connections)
+        wait = _waiting(stack, connections + others, spin=spin)
+        # When all are connected, for what this process does is no answer's time.
         paced.begin(connections, time.perf_counter())
         if crowd is not None:
-            connections += (others := _connected(stack, port, crowd, crowd.connections))
             crowd.begin(others, time.perf_counter())
-        wait = _waiting(stack, connections, spin=spin)
         while paced.go_on(time.perf_counter()) and (crowd is None or crowd.is_open):
             _take(wait(paced.due))
         if crowd is not None:
             crowd.is_open = False
-        _finish(connections, wait)
+        _finish(connections + others, wait)
 
 
 def _finish(connections: Sequence[Connection], wait: Wait) -> None:

@@ -7,9 +7,8 @@ past the bound a caller is refused at once instead of waiting longer than its cl
 from collections.abc import Callable
 from typing import TypeVar
 
-from anyio import CapacityLimiter, to_thread
-
 from callcov_auth.errors import AuthUnavailable
+from callcov_auth.threads import Threads
 
 T = TypeVar("T")
 
@@ -18,7 +17,7 @@ class HashingLane:
     """``workers`` threads; past ``most_waiting`` callers AuthUnavailable is raised, with ``reason``."""
 
     def __init__(self, workers: int, *, most_waiting: int, reason: str) -> None:
-        self._limiter = CapacityLimiter(workers)
+        self._threads = Threads(workers, "hashing")
         self._most_waiting = most_waiting
         self._reason = reason
         self._waiting = 0
@@ -28,6 +27,6 @@ class HashingLane:
             raise AuthUnavailable(reason=self._reason, retry_after=2)
         self._waiting += 1
         try:
-            return await to_thread.run_sync(work, limiter=self._limiter)
+            return await self._threads.run(work)
         finally:
             self._waiting -= 1

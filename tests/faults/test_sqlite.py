@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from callcov_auth import Auth
 from callcov_auth.errors import AuthUnavailable
@@ -19,13 +19,14 @@ pytestmark = pytest.mark.anyio
 
 
 class Disk:
-    """Sets what SQLite finds on every connection that it takes from now on."""
+    """Sets what SQLite finds in every write from now on."""
 
     pragma: str | None = None
 
-    def __call__(self, connection: Any, *_: Any) -> None:
+    def __call__(self, connection: Connection) -> None:
         if self.pragma is not None:
-            connection.execute(f"PRAGMA {self.pragma}")
+            driver: Any = connection.connection.driver_connection
+            driver.execute(f"PRAGMA {self.pragma}")
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def disk() -> Disk:
 async def auth(sqlite_database: Database, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Auth]:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 20)
     store = SqlStore(sqlite_database.url)
-    event.listen(store._database.writing, "checkout", disk)
+    event.listen(store._database.writing.engine, "begin", disk)
     async with Auth(make_settings(max_active_keys=10_000, cache_ttl=0.000001), store=store) as opened:
         yield opened
 

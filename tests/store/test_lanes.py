@@ -18,7 +18,7 @@ from callcov_auth.store import lanes as lanes_module
 from callcov_auth.store.breaker import FAILURES, PROBE_PERIOD
 from callcov_auth.store.database import Database
 from callcov_auth.store.lanes import Lanes
-from callcov_auth.store.lookups import Lookup
+from callcov_auth.store.prepared import Lookup
 from callcov_auth.store.sqlite import sqlite_database
 from tests.support.clock import Clock
 from tests.support.polling import TIMEOUT

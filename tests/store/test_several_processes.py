@@ -56,7 +56,7 @@ class Pair:
             await self._note(1, second)
             done.set()
 
-        event.listen(self.here._database.writing, "commit", self._hold)
+        event.listen(self.here._database.writing.engine, "commit", self._hold)
         async with anyio.create_task_group() as group:
             group.start_soon(self._note, 0, first)
             assert await to_thread.run_sync(self._reached.wait, TIMEOUT)
@@ -66,7 +66,7 @@ class Pair:
             if meanwhile is not None:
                 await meanwhile()
             self._released.set()
-        event.remove(self.here._database.writing, "commit", self._hold)
+        event.remove(self.here._database.writing.engine, "commit", self._hold)
 
     def _hold(self, _: Any) -> None:
         self._reached.set()

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
 
-from callcov_auth.store.readers import Readers
+from callcov_auth.store.kept import KeptConnections
 
 # Names of the locks that are held until a transaction ends, within callcov-auth (pg_advisory_xact_lock).
 Lock = int
@@ -22,9 +22,9 @@ _CLASS = 0x63616C6C
 class Database:
     """A database, and how it wants to be used."""
 
-    reading: Readers
+    reading: KeptConnections
     """In autocommit: each statement is a transaction of its own, and one round trip."""
-    writing: Engine
+    writing: Engine | KeptConnections
     readers: int
     """How many pieces of work may read at once; each has a connection that is open or can be opened."""
     writers: int

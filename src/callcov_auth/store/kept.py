@@ -1,4 +1,4 @@
-"""Connections for reads, kept open between one read and the next.
+"""Connections that are kept open between one piece of work and the next.
 
 To fetch one from SQLAlchemy's pool and to give it back takes as long as a lookup itself.
 """
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Dialect, Engine
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class Kept:
     """A connection and the driver's own, since when it is kept, and which generation it is of."""
 
     connection: Connection
@@ -23,10 +23,10 @@ class Reader:
     generation: int
 
 
-class Readers:
+class KeptConnections:
     """Connections of ``engine`` that are kept for at most ``longest`` seconds. ``timer`` is monotonic.
 
-    Used from any thread. There are never more of them than threads that read at once. When one turns out to
+    Used from any thread. There are never more of them than threads that work at once. When one turns out to
     have ended, the others of its generation are thought to have ended with it.
     """
 
@@ -36,7 +36,7 @@ class Readers:
         self.engine = engine
         self._longest = longest
         self._timer = timer
-        self._idle: list[Reader] = []
+        self._idle: list[Kept] = []
         self._generation = 0
 
     @property
@@ -45,44 +45,55 @@ class Readers:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Lend a connection."""
-        reader = self.take()
-        try:
-            yield reader.connection
-            # What SQLAlchemy calls a transaction; in autocommit the database knows of none.
-            reader.connection.rollback()
-        except BaseException:
-            self.give_up(reader)
-            raise
-        self.give_back(reader)
+        """Lend a connection in autocommit."""
+        with self._lent() as connection:
+            yield connection
+            # What SQLAlchemy calls a transaction; the database knows of none.
+            connection.rollback()
 
-    def take(self) -> Reader:
-        """Return a reader, for one of ``give_back`` and ``give_up``."""
-        while (reader := self._latest()) is not None:
-            if reader.generation == self._generation and self._timer() - reader.since < self._longest:
-                return reader
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Lend a connection in a transaction, as ``Engine.begin`` does."""
+        with self._lent() as connection, connection.begin():
+            yield connection
+
+    def take(self) -> Kept:
+        """Return a connection, for one of ``give_back`` and ``give_up``."""
+        while (kept := self._latest()) is not None:
+            if kept.generation == self._generation and self._timer() - kept.since < self._longest:
+                return kept
             # So that the engine does not lend it again.
-            reader.connection.invalidate()
-            reader.connection.close()
+            kept.connection.invalidate()
+            kept.connection.close()
         connection = self.engine.connect()
         driver = connection.connection.driver_connection
-        return Reader(connection, driver, self._timer(), self._generation)
+        return Kept(connection, driver, self._timer(), self._generation)
 
-    def give_back(self, reader: Reader) -> None:
-        self._idle.append(reader)
+    def give_back(self, kept: Kept) -> None:
+        self._idle.append(kept)
 
-    def give_up(self, reader: Reader) -> None:
+    def give_up(self, kept: Kept) -> None:
         """Give it to the engine, after an error; the engine sees what is to be done."""
-        if reader.connection.invalidated:
+        if kept.connection.invalidated:
             self._generation += 1
-        reader.connection.close()
+        kept.connection.close()
 
     def dispose(self) -> None:
-        while (reader := self._latest()) is not None:
-            reader.connection.close()
+        while (kept := self._latest()) is not None:
+            kept.connection.close()
         self.engine.dispose()
 
-    def _latest(self) -> Reader | None:
+    @contextmanager
+    def _lent(self) -> Iterator[Connection]:
+        kept = self.take()
+        try:
+            yield kept.connection
+        except BaseException:
+            self.give_up(kept)
+            raise
+        self.give_back(kept)
+
+    def _latest(self) -> Kept | None:
         # Another thread may take the last one between a look and a step.
         try:
             return self._idle.pop()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from anyio import CapacityLimiter, move_on_after, to_thread
+from anyio import move_on_after
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
@@ -18,7 +18,8 @@ from callcov_auth.errors import AuthError, AuthUnavailable, Conflict
 from callcov_auth.events import OnEvent
 from callcov_auth.store.breaker import Breaker
 from callcov_auth.store.database import Database
-from callcov_auth.store.lookups import Lookup
+from callcov_auth.store.prepared import Lookup
+from callcov_auth.threads import Threads
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -32,7 +33,7 @@ class _Turns:
     """How many may be at the database at once, and how many have come and not left."""
 
     width: int
-    limiter: CapacityLimiter
+    threads: Threads
     inside: int = 0
 
 
@@ -54,8 +55,10 @@ class Lanes:
     ) -> None:
         self._database = database
         self._errors: tuple[type[Exception], ...] = (SQLAlchemyError, *database.errors)
-        self._reads = _Lane(_turns(database.readers), Breaker("reads", timer=timer, on_event=on_event))
-        writers = self._reads.turns if database.takes_turns else _turns(database.writers)
+        self._reads = _Lane(
+            _turns(database.readers, "reads"), Breaker("reads", timer=timer, on_event=on_event)
+        )
+        writers = self._reads.turns if database.takes_turns else _turns(database.writers, "writes")
         self._writes = _Lane(writers, Breaker("writes", timer=timer, on_event=on_event))
 
     async def read(self, work: Work[T]) -> T:
@@ -76,19 +79,19 @@ class Lanes:
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Run what needs no connection where a write would run."""
-        return await to_thread.run_sync(work, limiter=self._writes.turns.limiter)
+        return await self._writes.turns.threads.run(work)
 
     async def _run(self, lane: _Lane, hop: Callable[[], T]) -> T:
         lane.breaker.refuse()
-        turns = lane.turns
+        turns, work = lane.turns, partial(self._guarded, lane.breaker, hop)
         turns.inside += 1
         try:
             if turns.inside <= turns.width:
                 # Nobody to wait for, and so nothing to bound.
-                return await to_thread.run_sync(self._guarded, lane.breaker, hop, limiter=turns.limiter)
+                return await turns.threads.run(work)
             # Work that has begun is not given up: it has bounds of its own.
             with move_on_after(LANE_TIMEOUT):
-                return await to_thread.run_sync(self._guarded, lane.breaker, hop, limiter=turns.limiter)
+                return await turns.threads.run(work)
         finally:
             turns.inside -= 1
         raise AuthUnavailable(reason="store_busy")
@@ -103,24 +106,24 @@ class Lanes:
         return self._read_once(work)
 
     def _looking_up(self, lookup: Lookup[T], values: Mapping[str, Any]) -> list[T]:
-        readers = self._database.reading
-        reader = readers.take()
+        reading = self._database.reading
+        kept = reading.take()
         try:
-            found = lookup.found(reader.driver, values)
+            found = lookup.found(kept.driver, values)
         except self._database.errors as error:
-            is_lost = self._database.is_lost(error, reader.driver)
+            is_lost = self._database.is_lost(error, kept.driver)
             if is_lost:
-                reader.connection.invalidate(error)
-            readers.give_up(reader)
+                kept.connection.invalidate(error)
+            reading.give_up(kept)
             ended = DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=is_lost)
             if not self._database.is_stale(ended):
                 raise
             # SQLAlchemy's own way, by which those of the pool are dropped that have ended with this one.
             return self._reading(partial(lookup.over, values))
         except BaseException:
-            readers.give_up(reader)
+            reading.give_up(kept)
             raise
-        readers.give_back(reader)
+        reading.give_back(kept)
         return found
 
     def _read_once(self, work: Work[T]) -> T:
@@ -169,8 +172,8 @@ class Lanes:
         raise refusal
 
 
-def _turns(width: int) -> _Turns:
-    return _Turns(width, CapacityLimiter(width))
+def _turns(width: int, name: str) -> _Turns:
+    return _Turns(width, Threads(width, name))
 
 
 def _name(error: Exception) -> str:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from callcov_auth.settings import SettingsError
 from callcov_auth.store.database import Database
-from callcov_auth.store.readers import Readers
+from callcov_auth.store.kept import KeptConnections
 
 try:
     import psycopg
@@ -65,7 +65,7 @@ def postgres_database(url: str) -> Database:
     """``url`` is libpq's, with all that it can say (PostgreSQL, §34.1.1.2). Raises SettingsError."""
     options = _ALWAYS | _options(url)
     return Database(
-        reading=Readers(
+        reading=KeptConnections(
             _engine(options, READERS, isolation_level="AUTOCOMMIT", pool_reset_on_return=None),
             longest=_RECYCLE,
         ),

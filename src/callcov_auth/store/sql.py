@@ -34,7 +34,7 @@ from callcov_auth.events import OnEvent
 from callcov_auth.settings import SettingsError
 from callcov_auth.store.database import FEED, MIGRATION, SIGNING_KEYS, Database, hold
 from callcov_auth.store.lanes import Lanes
-from callcov_auth.store.lookups import Lookup
+from callcov_auth.store.prepared import Lookup, Prepared
 from callcov_auth.store.protocol import (
     Change,
     Key,
@@ -137,6 +137,9 @@ class SqlStore:
         self._user_by_id = Lookup(_USER_BY_ID, dialect, to_user)
         self._user_by_email = Lookup(_USER_BY_EMAIL, dialect, to_user)
         self._session_by_id = Lookup(_SESSION_BY_ID, dialect, to_session)
+        self._with_password = Prepared(_WITH_PASSWORD, dialect)
+        self._end_sessions = Prepared(_END_SESSIONS, dialect)
+        self._insert_session = Prepared(_INSERT_SESSION, dialect)
 
     def __repr__(self) -> str:
         return "SqlStore()"
@@ -310,10 +313,13 @@ class SqlStore:
 
     async def add_session(self, session: Session, *, password_hash: str | None = None) -> bool:
         def work(connection: Connection) -> bool:
-            if password_hash is not None and not _has_password(connection, session.subject, password_hash):
-                return False
-            connection.execute(_END_SESSIONS, {"owner": session.subject, "now": session.created_at})
-            connection.execute(_INSERT_SESSION, session_values(session))
+            if password_hash is not None:
+                wanted = {"user_id": session.subject, "password_hash": password_hash}
+                if self._with_password.over(wanted, connection).first() is None:
+                    return False
+            ended = {"owner": session.subject, "now": session.created_at}
+            self._end_sessions.over(ended, connection)
+            self._insert_session.over(session_values(session), connection)
             return True
 
         return await self._write(work)
@@ -460,11 +466,6 @@ def _insert_key(connection: Connection, key: Key, max_active: int) -> None:
     if _working_keys(connection, [key.owner], key.created_at).get(key.owner, 0) >= max_active:
         raise KeyLimitReached()
     connection.execute(insert(api_keys), [key_values(key)])
-
-
-def _has_password(connection: Connection, user_id: str, password_hash: str) -> bool:
-    wanted = {"user_id": user_id, "password_hash": password_hash}
-    return connection.execute(_WITH_PASSWORD, wanted).first() is not None
 
 
 def _update_user(connection: Connection, user_id: str, **values: Any) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import StaticPool
 
 from callcov_auth.store.database import Database, never
-from callcov_auth.store.readers import Readers
+from callcov_auth.store.kept import KeptConnections
 
 # How long a write waits for another process to give the lock back, in milliseconds.
 BUSY_TIMEOUT_MS = 5000
@@ -27,10 +27,11 @@ def sqlite_database(url: str) -> Database:
     options |= {"poolclass": StaticPool} if in_memory else {"pool_size": 2, "max_overflow": 0}
     engine = create_engine(parsed, **options)
     event.listen(engine, "connect", _prepare_connection)
+    kept = KeptConnections(engine)
     return Database(
         # It opens no transaction for a SELECT by itself: each one sees the newest commit.
-        reading=Readers(engine),
-        writing=engine,
+        reading=kept,
+        writing=kept,
         readers=1,
         writers=1,
         takes_turns=in_memory,

@@ -1,0 +1,123 @@
+"""Work that would hold up the event loop, in threads of our own: under asyncio and trio alike.
+
+A hop through anyio's threads takes the loop two turns more, and each of them sleeps until the loop hands it a
+piece of work. These have a queue of their own: one that is busy finds the next piece there. A hop takes half
+as long (the row cold-select of ``benchmarks``), and fifty logins hold others up for half as long (login-p99).
+"""
+
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any, Generic, TypeVar
+
+from anyio import CancelScope, Event, get_cancelled_exc_class
+from anyio.lowlevel import current_token
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class _Piece(Generic[T]):
+    """Work for whoever takes it first: the thread that does it, or the caller who gives it up."""
+
+    work: Callable[[], T]
+    tell: Callable[[], Any]
+    value: Any = None
+    error: BaseException | None = None
+    _taken: Lock = field(default_factory=Lock)
+
+    def take(self) -> bool:
+        return self._taken.acquire(blocking=False)
+
+    def do(self) -> None:
+        try:
+            self.value = self.work()
+        except BaseException as error:
+            self.error = error
+        # A loop that has closed hears of nothing; nobody waits there any more.
+        with suppress(RuntimeError):
+            self.tell()
+
+    def outcome(self) -> T:
+        if self.error is None:
+            return self.value  # type: ignore[no-any-return]
+        try:
+            raise self.error
+        finally:
+            # Its traceback knows this piece, and the two would keep each other.
+            self.error = None
+
+
+_Queue = SimpleQueue[_Piece[Any] | None]
+
+
+class Threads:
+    """At most ``most`` threads, begun when they are needed; what comes meanwhile waits in its order."""
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most = most
+        self._name = name
+        self._queue: _Queue = SimpleQueue()
+        self._beginning = Lock()
+        self._begun = 0
+        self._inside = 0
+        weakref.finalize(self, self._queue.put, None).atexit = False
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` returns, or raise what it raises.
+
+        Who is cancelled leaves the queue. What was begun has no way back, so it is waited for.
+        """
+        ended, soon = Event(), _from_threads()
+        piece = _Piece(work, lambda: soon(ended.set))
+        self._inside += 1
+        try:
+            if self._inside > self._begun:
+                self._begin()
+            self._queue.put(piece)
+            await _end_of(piece, ended)
+            return piece.outcome()
+        finally:
+            self._inside -= 1
+
+    def _begin(self) -> None:
+        with self._beginning:
+            if self._begun < self._most:
+                self._begun += 1
+                # A daemon, for what it is at has a caller who waits, and nothing else is to be finished.
+                Thread(
+                    target=_do_all, args=[self._queue], name=f"callcov-auth {self._name}", daemon=True
+                ).start()
+
+
+async def _end_of(piece: _Piece[Any], ended: Event) -> None:
+    try:
+        await ended.wait()
+    except get_cancelled_exc_class():
+        if not piece.take():
+            with CancelScope(shield=True):
+                await ended.wait()
+        raise
+
+
+def _do_all(queue: _Queue) -> None:
+    while (piece := queue.get()) is not None:
+        if piece.take():
+            piece.do()
+        # Not kept until the next one comes.
+        del piece
+    # For the next thread.
+    queue.put(None)
+
+
+def _from_threads() -> Callable[[Callable[[], object]], object]:
+    """Return what has this event loop call something soon, from any thread."""
+    token: Any = current_token()
+    # Since anyio 4.11 a token holds the loop's own, and before it was that: asyncio's loop, or trio's token.
+    native: Any = getattr(token, "native_token", token)
+    soon: Callable[[Callable[[], object]], object]
+    soon = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
+    return soon
