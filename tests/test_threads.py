@@ -8,7 +8,7 @@ import weakref
 import anyio
 import pytest
 
-from callcov_auth.threads import Threads
+from callcov_auth.threads import Threads, check_cancelled
 
 pytestmark = pytest.mark.anyio
 
@@ -78,6 +78,27 @@ async def test_what_has_begun_is_waited_for() -> None:
         assert begun.wait(TIMEOUT)
         tasks.cancel_scope.cancel()
     assert done == ["done"]
+
+
+async def test_work_that_asks_ends_when_its_caller_is_cancelled() -> None:
+    threads, begun, asked = Threads(1, "tested"), threading.Event(), list[int]()
+
+    def work() -> None:
+        begun.set()
+        while len(asked) < TIMEOUT * 100:
+            asked.append(1)
+            time.sleep(0.01)
+            check_cancelled()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(threads.run, work)
+        await anyio.wait_all_tasks_blocked()
+        assert begun.wait(TIMEOUT)
+        tasks.cancel_scope.cancel()
+    assert len(asked) < TIMEOUT * 100
+    # Of one caller alone, and of none here.
+    await threads.run(check_cancelled)
+    check_cancelled()
 
 
 async def test_with_their_owner_the_threads_end() -> None:

@@ -10,13 +10,32 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, Thread, local
 from typing import Any, Generic, TypeVar
 
 from anyio import CancelScope, Event, get_cancelled_exc_class
 from anyio.lowlevel import current_token
 
 T = TypeVar("T")
+
+
+class GivenUp(BaseException):
+    """Ends work that nobody waits for any more."""
+
+
+class _Doing(local):
+    """What this thread is at."""
+
+    piece: "_Piece[Any] | None" = None
+
+
+_doing = _Doing()
+
+
+def check_cancelled() -> None:
+    """Raise GivenUp where the caller of this thread's work was cancelled; for work that takes long."""
+    if _doing.piece is not None and _doing.piece.is_given_up:
+        raise GivenUp
 
 
 @dataclass(slots=True, eq=False)
@@ -27,16 +46,19 @@ class _Piece(Generic[T]):
     tell: Callable[[], Any]
     value: Any = None
     error: BaseException | None = None
+    is_given_up: bool = False
     _taken: Lock = field(default_factory=Lock)
 
     def take(self) -> bool:
         return self._taken.acquire(blocking=False)
 
     def do(self) -> None:
+        _doing.piece = self
         try:
             self.value = self.work()
         except BaseException as error:
             self.error = error
+        _doing.piece = None
         # A loop that has closed hears of nothing; nobody waits there any more.
         with suppress(RuntimeError):
             self.tell()
@@ -97,6 +119,7 @@ async def _end_of(piece: _Piece[Any], ended: Event) -> None:
     try:
         await ended.wait()
     except get_cancelled_exc_class():
+        piece.is_given_up = True
         if not piece.take():
             with CancelScope(shield=True):
                 await ended.wait()

@@ -12,13 +12,13 @@ from functools import partial
 from itertools import groupby, islice
 from typing import Any
 
-from anyio import from_thread
 from sqlalchemy import Column, Connection, LargeBinary, Table, func, insert, select
 
 from callcov_auth.errors import AuthUnavailable, Conflict
 from callcov_auth.store.schema import current_revision
 from callcov_auth.store.sql import MIGRATION_TIMEOUT, SqlStore
 from callcov_auth.store.tables import metadata, revocations
+from callcov_auth.threads import check_cancelled
 
 FORMAT = "callcov-auth export, version 1"
 # How many rows are read and written at once.
@@ -132,7 +132,7 @@ def _export(connection: Connection, *, write: Callable[[bytes], object], tell: T
     for name, table in TABLES.items():
         for batch in _batches(connection, table):
             # Else nobody could stop it.
-            from_thread.check_cancelled()
+            check_cancelled()
             write(b"".join(_line({"table": name, "row": values}) for values in batch))
             tell(len(batch), sum(counts.values()))
     write(_line({"end": counts}))
