@@ -1,7 +1,7 @@
 """base64url in its only canonical form: RFC 7515 §2, no padding, and no bits left over."""
 
 import re
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 _PART = re.compile(r"[A-Za-z0-9_-]*")
 # With two or three characters in the last group, four or two bits are left over, and they are zero.
@@ -10,6 +10,11 @@ _CANONICAL_LAST = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 
 class NotBase64url(ValueError):
     """The text is not canonical base64url; this one's own text is a short reason and holds none of it."""
+
+
+def encode(value: bytes) -> str:
+    """Return ``value`` in this form."""
+    return urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
 
 
 def decode(text: str) -> bytes:

@@ -4,6 +4,7 @@ A key serves one algorithm, and the token has no say in which.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ import jwt
 from callcov_auth.settings import AuthSettings
 from callcov_auth.strict_json import NotStrictJson, read_object
 from callcov_auth.tokens.algorithms import ALGORITHMS
+from callcov_auth.tokens.base64url import encode
 from callcov_auth.tokens.jwk import BadKey, VerifyingKey, load_key
 from callcov_auth.weak_secrets import weakness
 
@@ -25,7 +27,7 @@ _SHOWN = ("kty", "crv", "n", "e", "x", "y", "kid", "alg", "use")
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """``public`` is what the key set shows of it; None for a secret one, which it does not show."""
+    """``key`` is as PyJWT signs with it. ``public`` is what the key set shows; None for a secret one."""
 
     kid: str
     alg: str
@@ -34,8 +36,16 @@ class SigningKey:
     public: Mapping[str, Any] | None = None
 
     def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
-        """Return a compact JWS with ``{alg, kid, typ}`` for a header."""
-        return jwt.encode(dict(claims), self.key, self.alg, headers={"kid": self.kid, "typ": typ})
+        """Return a compact JWS with ``{alg, kid, typ}`` for a header: RFC 7515 §7.1."""
+        # PyJWT signs, but does not put it together, which takes it four times as long as all of this.
+        header = encode(_json({"alg": self.alg, "kid": self.kid, "typ": typ}))
+        signed = f"{header}.{encode(_json(claims))}"
+        signature = jwt.get_algorithm_by_name(self.alg).sign(signed.encode("ascii"), self.key)
+        return f"{signed}.{encode(signature)}"
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
