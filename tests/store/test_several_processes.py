@@ -189,3 +189,27 @@ async def test_a_reader_of_the_feed_passes_over_no_change_that_is_committed_late
 
 def _sealed(kid: str) -> SealedKey:
     return SealedKey(kid, "ES256", b"sealed", NOW, NOW, None)
+
+
+async def test_what_is_revoked_while_nothing_had_been_told_is_not_passed_over(pair: Pair) -> None:
+    """A poll that finds nothing asks where the feed stands; what comes in between is for the next."""
+    cursor, _ = await pair.here.changes_after(None)
+    asked, revoked = threading.Event(), threading.Event()
+
+    def meanwhile(*_: Any) -> None:
+        asked.set()
+        assert revoked.wait(TIMEOUT)
+
+    async def revoke() -> None:
+        assert await to_thread.run_sync(asked.wait, TIMEOUT)
+        await pair.there.revoke_session("ses_1", at=NOW)
+        revoked.set()
+
+    engine = pair.here._database.reading.engine
+    event.listen(engine, "after_cursor_execute", meanwhile)
+    async with anyio.create_task_group() as group:
+        group.start_soon(revoke)
+        cursor, told = await pair.here.changes_after(cursor)
+    event.remove(engine, "after_cursor_execute", meanwhile)
+    _, told_next = await pair.here.changes_after(cursor)
+    assert [*(told or []), *(told_next or [])] == [Change("session", "ses_1")]

@@ -389,8 +389,9 @@ class SqlStore:
             rows = rows[1:] if is_known else rows
             if not rows and not is_known:
                 newest = connection.execute(_NEWEST_CHANGE).scalar_one()
-                # A database that was set back, as by a backup or a fail-over, is another one.
-                return newest, None if newest < cursor else []
+                # A database that was set back, as by a backup or a fail-over, is another one. What is newer
+                # came after the rows were read, and is for the next time.
+                return (newest, None) if newest < cursor else (cursor, [])
             if len(rows) > MAX_CHANGES:
                 return connection.execute(_NEWEST_CHANGE).scalar_one(), None
             return (rows[-1].id if rows else cursor), [Change(row.target, row.target_id) for row in rows]
