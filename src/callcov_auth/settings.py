@@ -49,7 +49,7 @@ SigningAlgorithm = Literal[
 Network = IPv4Network | IPv6Network
 
 _GENERATE = "generate one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
-_SECRET_MISSING = (
+SECRET_MISSING = (
     f"{ENV_PREFIX}SECRET: it is required, at least {MIN_BYTES} bytes; run 'callcov-auth init', or {_GENERATE}"
 )
 ASYMMETRIC: frozenset[str] = frozenset(get_args(SigningAlgorithm))
@@ -369,7 +369,7 @@ class AuthSettings(BaseSettings):
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
         if self.secret is None and not self.is_resource_server and not (self.pepper and self.signing_keys):
-            raise ValueError(_SECRET_MISSING)
+            raise ValueError(SECRET_MISSING)
         issuers = [self.issuer, *(trusted.issuer for trusted in self.trusted_issuers)]
         if len(issuers) != len(set(issuers)):
             raise ValueError(f"{ENV_PREFIX}TRUSTED_ISSUERS: two issuers have one name, or one has ours")

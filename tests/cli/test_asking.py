@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.cli.running import EMAIL, PASSWORD, TIMEOUT, add_user, run, with_auth
+from tests.cli.running import EMAIL, PASSWORD, TIMEOUT, add_user, run, run_json, with_auth
 
 pytestmark = pytest.mark.usefixtures("installation")
 
@@ -110,3 +110,16 @@ def test_a_question_left_unanswered_adds_nobody() -> None:
     assert exit_code == 1
     assert b"Traceback" not in screen.shown
     assert run("users", "list", "--json").stdout.count("usr_") == 0
+
+
+def test_a_key_is_asked_for_and_not_echoed() -> None:
+    add_user()
+    made = run_json("keys", "create", EMAIL, "--name", "ci")
+
+    with terminal("keys", "who") as screen:
+        screen.answer("API key: ", made["api_key"])
+        exit_code = screen.ended()
+
+    assert exit_code == 0
+    assert made["id"].encode() in screen.shown
+    assert made["api_key"].encode() not in screen.shown

@@ -22,6 +22,12 @@ def ask_token() -> str:
     return _first_line("token").strip()
 
 
+def ask_key() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("API key", hide_input=True)).strip()
+    return _first_line("API key").strip()
+
+
 def _first_line(what: str) -> str:
     raw = sys.stdin.buffer.readline(MAX_LINE_BYTES)
     try:

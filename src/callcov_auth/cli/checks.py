@@ -13,18 +13,16 @@ from sqlalchemy.engine import make_url
 from callcov_auth.asgi.answers import rfc3339
 from callcov_auth.auth import Auth
 from callcov_auth.cli.errors import settings_problems
+from callcov_auth.cli.every_key import every_key
 from callcov_auth.cli.init import ENV_FILE
-from callcov_auth.cli.keys import every_key
+from callcov_auth.cli.stale import is_due
 from callcov_auth.errors import AuthUnavailable
 from callcov_auth.keys.foreign import pepper_id
-from callcov_auth.keys.service import DAY
 from callcov_auth.settings import AuthSettings, SettingsError
 from callcov_auth.store.protocol import Key, SchemaError
 
 # A clock outside of these years is a dead battery or a typing error.
 PLAUSIBLE = (datetime(2025, 1, 1, tzinfo=UTC).timestamp(), datetime(2100, 1, 1, tzinfo=UTC).timestamp())
-# The longest grace of a rotation: a key that ends within it needs none.
-ENDING = 30 * DAY
 MAX_NAMED = 5
 
 _SET_CLOCK = "set the clock, and keep it right with NTP: tokens are refused by it"
@@ -101,7 +99,7 @@ async def _redis(settings: AuthSettings) -> list[Finding]:
 async def _database(settings: AuthSettings) -> list[Finding]:
     if settings.is_resource_server:
         return []
-    missing = _missing(settings)
+    missing = missing_database(settings)
     if missing is not None:
         return [missing]
     try:
@@ -122,7 +120,7 @@ async def _database(settings: AuthSettings) -> list[Finding]:
         ]
 
 
-def _missing(settings: AuthSettings) -> Finding | None:
+def missing_database(settings: AuthSettings) -> Finding | None:
     """SQLite makes a file that is missing and fills one that is empty, so both are found before it does."""
     url = settings.database_url.get_secret_value()
     if not url.startswith("sqlite"):
@@ -155,10 +153,10 @@ async def _clock_behind(auth: Auth) -> list[Finding]:
 
 
 def _keys_due(auth: Auth, keys: list[Key]) -> Iterator[Finding]:
-    due = [key.id for key in keys if _is_due(key, auth)]
+    due = [key.id for key in keys if is_due(key, auth.now, auth.settings.rotation_days)]
     if due:
         problem = f"{len(due)} in use for {auth.settings.rotation_days} days or longer: {_some(due)}"
-        cure = "'callcov-auth keys rotate KEY_ID' for each; 'keys list' shows rotation_due"
+        cure = "'callcov-auth keys rotate KEY_ID' for each; 'keys stale' lists them"
         yield Finding("keys", problem, cure)
 
 
@@ -208,8 +206,3 @@ async def _signing_keys(auth: Auth) -> list[Finding]:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:MAX_NAMED]) + (", …" if len(names) > MAX_NAMED else "")
-
-
-def _is_due(key: Key, auth: Auth) -> bool:
-    ending = key.expires_at is not None and key.expires_at <= auth.now + ENDING
-    return not ending and auth.now - key.created_at >= auth.settings.rotation_days * DAY

@@ -20,6 +20,12 @@ _NEXT = {
     "owner_not_found": "'callcov-auth users list' shows who there is, and who is disabled",
     "email_taken": "change the user with 'users set-password' or 'users set-scopes'",
     "key_not_found": "'callcov-auth keys list --all' shows them all",
+    "key_malformed": "'callcov-auth keys list --all' shows ours; another service's is revoked there",
+    "key_mac_wrong": (
+        "'callcov-auth keys who' again with the whole of it; one that was made with an older secret is told "
+        "where CALLCOV_AUTH_PREVIOUS_SECRETS has that"
+    ),
+    "key_unknown": "'callcov-auth doctor' tells whether CALLCOV_AUTH_DATABASE_URL is the one that you mean",
     "key_ended": "make a new one with 'callcov-auth keys create'",
     "key_limit_reached": "'callcov-auth keys revoke KEY_ID' ends one",
     "signing_key_not_found": (

@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from callcov_auth.cli.commands import Command, Json, Scopes, noun
+from callcov_auth.cli.every_key import every_key
 from callcov_auth.cli.imports import import_keys
 from callcov_auth.cli.output import print_json, print_record, print_table
+from callcov_auth.cli.scan import scan
 from callcov_auth.cli.session import with_auth
+from callcov_auth.cli.stale import stale
+from callcov_auth.cli.who import who
 
 if TYPE_CHECKING:
     from callcov_auth.auth import Auth
@@ -23,6 +27,8 @@ KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="As 'keys list' sho
 
 app = noun("API keys, of any user.")
 app.command("import", cls=Command)(import_keys)
+for command in (scan, who, stale):
+    app.command(cls=Command)(command)
 
 
 @app.command(cls=Command)
@@ -96,20 +102,6 @@ def rotate(
     """Make a new key like an old one and show it, this once."""
     new = with_auth(lambda auth: auth.keys.rotate(key_id, grace_seconds=grace_seconds))
     _print_new(new, as_json=as_json)
-
-
-async def every_key(auth: "Auth", owner: str | None, *, include_expired: bool) -> "list[Key]":
-    """Return all keys of ``owner``, or of everybody, newest first."""
-    from callcov_auth.validation import MAX_PAGE
-
-    keys: list[Key] = []
-    cursor: str | None = None
-    while True:
-        page = await auth.keys.list(owner, include_expired=include_expired, limit=MAX_PAGE, cursor=cursor)
-        keys += page.keys
-        cursor = page.cursor
-        if cursor is None:
-            return keys
 
 
 async def _owner_id(auth: "Auth", owner: str) -> str:

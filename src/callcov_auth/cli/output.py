@@ -37,9 +37,9 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return " ".join(value) or "-"
-    return "-" if value is None else _harmless(str(value))
+    return "-" if value is None else harmless(str(value))
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Escape what would steer the terminal: some of it was written by strangers."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

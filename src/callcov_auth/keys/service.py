@@ -16,10 +16,12 @@ from callcov_auth.keys.validator import KeyValidator
 from callcov_auth.principal import cut, grants
 from callcov_auth.rates import Rate
 from callcov_auth.settings import AuthSettings
-from callcov_auth.store.protocol import Change, Key, KeyPage, Store, User
+from callcov_auth.store.protocol import Change, Key, KeyPage, OwnedKey, Store, User
 from callcov_auth.validation import WHOLE, Input, Line, PageRequest, Scopes, StoredText, validated
 
 DAY = 86400
+# The longest that a key which was rotated goes on working.
+MAX_GRACE = 30 * DAY
 
 
 def _rate(text: str) -> str:
@@ -47,7 +49,7 @@ class RatedKeyRequest(KeyRequest):
 class RotateRequest(Input):
     """How long the old key goes on working, in seconds."""
 
-    grace_seconds: Annotated[int, Field(ge=0, le=30 * DAY), WHOLE] = DAY
+    grace_seconds: Annotated[int, Field(ge=0, le=MAX_GRACE), WHOLE] = DAY
 
 
 class ListRequest(PageRequest):
@@ -112,6 +114,10 @@ class KeyService:
         if key is None or (owner is not None and key.owner != owner):
             raise NotFound("There is no such API key", reason="key_not_found")
         return key
+
+    async def find(self, text: str) -> OwnedKey | None:
+        """Return the key with this text, whether or not it works; this is no use of it."""
+        return await self.validator.find(text)
 
     async def revoke(self, key_id: str, *, owner: str | None = None) -> None:
         """End a key at once. A second time changes nothing. Raises NotFound as ``get`` does."""

@@ -91,11 +91,13 @@ class KeyValidator:
         self.last_use.note(owned.key.id, now)
         return self._principal(owned)
 
+    async def find(self, text: str) -> OwnedKey | None:
+        """Return the stored key of any text, whether or not it works, and change nothing."""
+        return await self._stored(text, self._lookups(text)) if text.isascii() else None
+
     async def _find(self, text: str) -> OwnedKey:
         digests = self._lookups(text)
-        prefixes = foreign.prefixes(text) if self.foreign_keys else ()
-        found = await self.store.keys_by_digest(digests, prefixes)
-        owned = _by_digest(found, digests) or await self._by_salted_hash(found, text)
+        owned = await self._stored(text, digests)
         if owned is None:
             self._unknown[text] = True
             raise InvalidToken(UNKNOWN_KEY, reason="key_unknown")
@@ -105,6 +107,11 @@ class KeyValidator:
             with suppress(AuthUnavailable, Conflict):
                 await self.store.move_key(settled, old=owned.key.digest)
         return owned
+
+    async def _stored(self, text: str, digests: Mapping[bytes, str | None]) -> OwnedKey | None:
+        prefixes = foreign.prefixes(text) if self.foreign_keys else ()
+        found = await self.store.keys_by_digest(digests, prefixes)
+        return _by_digest(found, digests) or await self._by_salted_hash(found, text)
 
     def _lookups(self, text: str) -> Mapping[bytes, str | None]:
         if self.foreign_keys:
