@@ -54,6 +54,7 @@ DEFAULTS = {
     "login_rate": "5/minute",
     "failure_rate": "100/minute",
     "render_refusal": None,
+    "audit_days": 90,
     "on_event": None,
 }
 

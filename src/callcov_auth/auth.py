@@ -23,7 +23,14 @@ from callcov_auth.keys.last_use import LastUse
 from callcov_auth.keys.rated import RatedPrincipal, count_use
 from callcov_auth.keys.service import KeyService
 from callcov_auth.keys.validator import KeyValidator
-from callcov_auth.parts import keyring_of, login_throttle_of, push_of, shared_counters_of, store_of
+from callcov_auth.parts import (
+    audit_log_of,
+    keyring_of,
+    login_throttle_of,
+    push_of,
+    shared_counters_of,
+    store_of,
+)
 from callcov_auth.principal import Principal
 from callcov_auth.settings import AuthSettings
 from callcov_auth.store.protocol import Store
@@ -75,6 +82,9 @@ class Auth:
         self._rated = secrets.token_bytes(16)
         self._flights: SingleFlight[Principal] = SingleFlight()
         self._push = push_of(settings, self._timer)
+        self._audit = audit_log_of(settings, self.store, self._clock, self._timer)
+        self.on_event = settings.on_event if self._audit is None else self._audit.hear
+        """Whom events are told."""
         self._feed = Feed(
             self.store,
             self.callers,
@@ -101,7 +111,9 @@ class Auth:
         counters: Counters = self._shared or LocalCounters(MAX_COUNTED, self._timer)
         # By themselves, so that failed logins push no key's count out.
         self._key_counters: Counters = self._shared or LocalCounters(MAX_COUNTED, self._timer)
-        self.keys = KeyService(settings, self.store, self._feed, self._keys, self._clock)
+        self.keys = KeyService(
+            settings, self.store, self._feed, self._keys, self._clock, on_event=self.on_event
+        )
         self.users = UserService(
             store=self.store,
             feed=self._feed,
@@ -112,7 +124,7 @@ class Auth:
             ),
             throttle=login_throttle_of(settings, counters),
             clock=self._clock,
-            on_event=settings.on_event,
+            on_event=self.on_event,
         )
         self.tokens = TokenService(
             settings=settings,
@@ -124,14 +136,17 @@ class Auth:
                 rotates=settings.rotate_refresh_tokens,
                 grace=settings.refresh_grace,
                 clock=self._clock,
-                on_event=settings.on_event,
+                on_event=self.on_event,
             ),
             keyring=keyring,
             verifier=self._tokens,
             check_password=self.users.check_password,
             clock=self._clock,
+            on_event=self.on_event,
         )
-        self.signing_keys = SigningKeyService(settings, self.store, self._own_keys, self._clock)
+        self.signing_keys = SigningKeyService(
+            settings, self.store, self._own_keys, self._clock, on_event=self.on_event
+        )
 
     def __repr__(self) -> str:
         return f"Auth(opened={self._opened > 0})"
@@ -188,6 +203,8 @@ class Auth:
             # Apart, for a write that waits for the disk must not let the trust in the cache run out.
             self._background.start_soon(self._feed.keep_polling)
             self._background.start_soon(self._housekeeping)
+            if self._audit is not None:
+                self._background.start_soon(self._audit.keep_writing)
             if self._push is not None:
                 self._background.start_soon(self._push.listen, self._feed)
             for keys in self._remote_keys:
@@ -279,8 +296,8 @@ class Auth:
         header = credential.header
         name = self._rated + header if isinstance(principal, RatedPrincipal) else header
         self.callers.put(name, principal, self._until(principal), version=version)
-        if is_told(Authenticated, self.settings.on_event):
-            emit(_authenticated(principal), self.settings.on_event)
+        if is_told(Authenticated, self.on_event):
+            emit(_authenticated(principal), self.on_event)
         return principal
 
     def _until(self, principal: Principal) -> float:
@@ -316,7 +333,11 @@ class Auth:
     async def _disconnect(self) -> None:
         with anyio.move_on_after(CLOSING_GRACE):
             await self._last_use.flush()
+            if self._audit is not None:
+                await self._audit.flush()
         self._last_use.give_up()
+        if self._audit is not None:
+            self._audit.give_up()
         self.callers.clear()
         if self._push is not None:
             self._push.close()
@@ -329,6 +350,9 @@ class Auth:
         if await self._feed.catch_up():
             await self._keys.relearn()
             await self._last_use.flush()
+            if self._audit is not None:
+                await self._audit.flush()
+                await self._audit.prune()
             await self._share_failures()
 
     async def _share_failures(self) -> None:
@@ -350,6 +374,8 @@ class Auth:
                 await self._last_use.flush()
                 await self.signing_keys.tend()
                 await self._share_failures()
+                if self._audit is not None:
+                    await self._audit.prune()
             except Exception:
                 # A store of somebody else's may fail in any way; the task must outlive it.
                 logger.exception("housekeeping failed; it is tried again")

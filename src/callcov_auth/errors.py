@@ -23,6 +23,9 @@ class AuthError(Exception):
     """The ``error`` of the Bearer challenge (RFC 6750 §3.1); empty for a challenge without one."""
     details: Mapping[str, Any] = MappingProxyType({})
     retry_after: int | None = None
+    key_id: str | None = None
+    """Of a key that is known, and is refused all the same. For the log, as ``key_owner`` is."""
+    key_owner: str | None = None
 
     def __init__(
         self,

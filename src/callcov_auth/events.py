@@ -41,7 +41,10 @@ class Authenticated(Event):
 
 @dataclass(frozen=True, slots=True)
 class Refused(Event):
-    """A request was refused; ``reason`` names the check that did it."""
+    """A request was refused; ``reason`` names the check that did it.
+
+    ``key_id`` and ``owner`` are those of a key that is known, and works no more.
+    """
 
     name = "refused"
     code: str
@@ -50,6 +53,8 @@ class Refused(Event):
     client: str | None
     method: str
     path: str
+    key_id: str | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,16 @@ class LoginFailed(Event):
     name = "login_failed"
     level = logging.WARNING
     reason: str
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedOut(Event):
+    """``user_id`` is None where only the session's id was given."""
+
     name = "logged_out"
     session_id: str
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +257,15 @@ class LastUseLost(Event):
     name = "last_use_lost"
     level = logging.WARNING
     keys: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLost(Event):
+    """So many entries of the audit log could not be written."""
+
+    name = "audit_lost"
+    level = logging.WARNING
+    entries: int
 
 
 def is_told(kind: type[Event], on_event: OnEvent | None) -> bool:

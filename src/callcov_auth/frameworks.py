@@ -26,5 +26,5 @@ def answer_to(error: AuthError, scope: MutableMapping[str, Any], auth: Auth) -> 
 
     ``scope`` is the request's ASGI scope. The refusal is logged as one by the middleware is.
     """
-    status, headers, body = refusal_of(error, scope, auth.settings)
+    status, headers, body = refusal_of(error, scope, auth)
     return Answer(status, {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}, body)

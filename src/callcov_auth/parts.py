@@ -6,6 +6,7 @@ A library that only some need is imported here, when the part that stands on it 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from callcov_auth.audit import AuditLog
 from callcov_auth.counting import Counters, SharedCounters
 from callcov_auth.settings import AuthSettings, SettingsError
 from callcov_auth.store.none import no_store
@@ -52,6 +53,22 @@ def shared_counters_of(settings: AuthSettings, timer: Callable[[], float]) -> Sh
     return RedisCounters(
         settings.redis_url.get_secret_value(),
         key=settings.pepper_key,
+        timer=timer,
+        on_event=settings.on_event,
+    )
+
+
+def audit_log_of(
+    settings: AuthSettings, store: Any, clock: Callable[[], float], timer: Callable[[], float]
+) -> AuditLog | None:
+    # A store of somebody's own need not know of it.
+    if settings.audit_days == 0 or settings.is_resource_server or not hasattr(store, "add_audit_entries"):
+        return None
+    return AuditLog(
+        store,
+        issuer=settings.issuer,
+        days=settings.audit_days,
+        clock=clock,
         timer=timer,
         on_event=settings.on_event,
     )

@@ -1,6 +1,7 @@
 """Who is calling, and what the caller may do."""
 
 from collections.abc import Collection, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -117,3 +118,6 @@ class Principal:
 
 
 ANONYMOUS = Principal(subject="", issuer="", kind="anonymous")
+
+principal_in_context: ContextVar[Principal] = ContextVar("callcov_auth_principal")
+"""The caller of the request that runs now."""

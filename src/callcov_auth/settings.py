@@ -347,6 +347,10 @@ class AuthSettings(BaseSettings):
         default="100/minute", description="refused credentials, for each address; None for no bound"
     )
 
+    audit_days: int = Field(
+        default=90, ge=0, le=3650, description="how long the audit log is kept; 0 switches it off"
+    )
+
     on_event: OnEvent | None = Field(default=None, description="called with each event, and never awaited")
     render_refusal: ImportString[Callable[..., tuple[str, Mapping[str, Any]]]] | None = None
 

@@ -12,6 +12,7 @@ import pytest
 from alembic import command
 
 from callcov_auth import Auth
+from callcov_auth.cli import progress
 from callcov_auth.store import transfer
 from tests.cli.running import EMAIL, PASSWORD, add_user, run, run_json, run_process, with_auth
 from tests.support.databases import Database, alembic
@@ -320,12 +321,10 @@ def test_an_export_goes_on_beside_writers(installation: Path, monkeypatch: pytes
 def test_a_terminal_sees_how_far_it_is(
     installation: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from callcov_auth.cli import db
-
-    monkeypatch.setattr(db, "PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with db._progress("Exporting") as tell:
+    with progress.progress("Exporting") as tell:
         tell(1, 2)
         tell(1, 2)
     assert "Exporting" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import pytest
 
 from callcov_auth.store.protocol import Store
 from callcov_auth.store.sql import SqlStore
-from callcov_auth.testing.store_contract import StoreContract
+from callcov_auth.testing.store_contract import AuditContract, StoreContract
 from tests.support.databases import Database
 
 
@@ -27,5 +27,5 @@ async def store(url: str) -> AsyncIterator[Store]:
     await opened.aclose()
 
 
-class TestSqlStore(StoreContract):
+class TestSqlStore(StoreContract, AuditContract):
     """Those that a store of anybody's must pass."""

@@ -30,7 +30,7 @@ from callcov_auth.errors import (
     ValidationFailed,
 )
 from callcov_auth.keys.service import KeyRequest, ListRequest, RotateRequest
-from callcov_auth.principal import Principal
+from callcov_auth.principal import ANONYMOUS, Principal
 from callcov_auth.strict_json import NotStrictJson, read_object
 from callcov_auth.tokens.issuer import LoginRequest, LogoutRequest, RefreshRequest
 from callcov_auth.tokens.keyring import KEY_SET_MAX_AGE
@@ -259,7 +259,7 @@ def _refusing(
         except ClientDisconnect:
             raise
         except Exception as error:
-            return response_of(refusal_of(error, request.scope, auth.settings))
+            return response_of(refusal_of(error, request.scope, auth))
 
     return refusing
 
@@ -272,7 +272,8 @@ async def _answer(endpoint: Endpoint, auth: Auth, gate: Gate, request: Request) 
     given = await _given(endpoint, request)
     address = source_of(request.scope, auth.settings.trusted_proxies)
     call = Call(auth, caller, given, request.path_params.get("key_id", ""), address)
-    with gate.judging(request.scope) if endpoint.judges else nullcontext():
+    acting = gate.acting(request.scope, caller if endpoint.needs_token else ANONYMOUS)
+    with acting, gate.judging(request.scope) if endpoint.judges else nullcontext():
         return await endpoint.run(call)
 
 

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from starlette.types import Scope
 
+from callcov_auth.acting import Acting, who_acts
 from callcov_auth.asgi.credentials import Places, find_authorization
 from callcov_auth.asgi.forms import is_form
 from callcov_auth.asgi.forwarded import CHECK_PATH, path_asked_about
-from callcov_auth.asgi.https import SECURE_SCHEMES, is_secure, source_of
+from callcov_auth.asgi.https import SECURE_SCHEMES, client_address, is_secure, source_of
 from callcov_auth.asgi.paths import optional_patterns, path_in_app, public_patterns
+from callcov_auth.asgi.refusals import MAX_PATH, sent_request_id
+from callcov_auth.audit import actor_of
 from callcov_auth.auth import Auth
 from callcov_auth.errors import AuthError, HttpsRequired, MissingToken
 from callcov_auth.principal import ANONYMOUS, Principal
@@ -53,13 +57,27 @@ class Gate:
             is_flooded = self._failures is not None and not self._failures.are_quiet
             if is_flooded and not self._auth.has_met(credential):
                 self._refuse_floods(scope)
-            return await self._auth.authenticate(credential)
+            # As ``acting`` does, which would be felt where every request comes through here.
+            token = who_acts.set(partial(self._acting, scope, ANONYMOUS))
+            try:
+                return await self._auth.authenticate(credential)
+            finally:
+                who_acts.reset(token)
         except AuthError as error:
             if error.status == 401:
                 self._note(error, scope)
             if not self._excuses(error, scope):
                 raise
             return ANONYMOUS
+
+    @contextmanager
+    def acting(self, scope: Scope, caller: Principal) -> Iterator[None]:
+        """Let whatever is told meanwhile be told of this request, and of ``caller`` where one is known."""
+        token = who_acts.set(partial(self._acting, scope, caller))
+        try:
+            yield
+        finally:
+            who_acts.reset(token)
 
     @contextmanager
     def judging(self, scope: Scope) -> Iterator[None]:
@@ -84,6 +102,15 @@ class Gate:
         source = source_of(scope, self._proxies)
         if source is not None:
             self._failures.note(source)
+
+    def _acting(self, scope: Scope, caller: Principal) -> Acting:
+        return Acting(
+            actor=actor_of(caller, self._auth.settings.issuer),
+            client=client_address(scope, self._proxies),
+            request_id=sent_request_id(scope),
+            method=scope.get("method", "WEBSOCKET"),
+            path=self._path(scope)[:MAX_PATH],
+        )
 
     def _credential_of(self, scope: Scope) -> bytes | None:
         """Return the credential as the value of an ``Authorization`` header; None where none is needed.

@@ -3,17 +3,14 @@
 import functools
 import inspect
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import ParamSpec, TypeVar
 
 from callcov_auth.errors import InsufficientPermissions, MissingToken
-from callcov_auth.principal import Principal
+from callcov_auth.principal import Principal, principal_in_context
 from callcov_auth.validation import is_scope_token
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-principal_in_context: ContextVar[Principal] = ContextVar("callcov_auth_principal")
 
 
 def current_principal() -> Principal:

@@ -10,14 +10,13 @@ from starlette.websockets import WebSocket
 
 from callcov_auth.asgi.credentials import hide_subprotocol, offers_bearer
 from callcov_auth.asgi.gate import Gate
-from callcov_auth.asgi.guards import principal_in_context
 from callcov_auth.asgi.inside import everything_inside, is_cors
 from callcov_auth.asgi.lifespan import run_lifespan
 from callcov_auth.asgi.refusals import close, refusal_of, refuse, response_of
 from callcov_auth.auth import Auth
 from callcov_auth.errors import AuthError
 from callcov_auth.events import logger
-from callcov_auth.principal import Principal
+from callcov_auth.principal import Principal, principal_in_context
 from callcov_auth.settings import AuthSettings
 
 CORS_INSIDE = (
@@ -112,7 +111,7 @@ class AuthMiddleware:
         try:
             principal = await self._gate.admit(scope)
         except Exception as error:
-            await refuse(error, scope, send, self.auth.settings)
+            await refuse(error, scope, send, self.auth)
             return None
         if scope["type"] == "websocket" and self.auth.settings.websocket_protocol and offers_bearer(scope):
             hide_subprotocol(scope)
@@ -144,7 +143,7 @@ class AuthMiddleware:
         if isinstance(connection, WebSocket):
             await self._refuse_late(error, connection.scope, connection.send)
             return None
-        return response_of(refusal_of(error, connection.scope, self.auth.settings))
+        return response_of(refusal_of(error, connection.scope, self.auth))
 
     async def _refuse_late(self, error: Exception, scope: Scope, send: Send) -> None:
         """Answer an AuthError that an endpoint raised.
@@ -153,7 +152,7 @@ class AuthMiddleware:
         server does not take a second start, and then the error goes on to it.
         """
         try:
-            await refuse(error, scope, send, self.auth.settings)
+            await refuse(error, scope, send, self.auth)
         except Exception:
             if scope["type"] == "http":
                 raise error from None

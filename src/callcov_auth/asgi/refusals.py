@@ -13,6 +13,7 @@ from starlette.types import Scope, Send
 
 from callcov_auth.asgi.headers import header_values
 from callcov_auth.asgi.https import client_address
+from callcov_auth.auth import Auth
 from callcov_auth.errors import (
     AuthError,
     InsufficientPermissions,
@@ -27,6 +28,8 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # What may stand in error_description, RFC 6750 §3: no quote and no backslash.
 _NOT_IN_DESCRIPTION = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 _RESPONSE_EXTENSION = "websocket.http.response"
+# How much of a path is told.
+MAX_PATH = 256
 # In hexadecimal digits: 128 bits.
 _ID_LENGTH = 32
 _HTTP_RESPONSE = ("http.response.start", "http.response.body")
@@ -49,11 +52,17 @@ class _Form:
     headers: tuple[tuple[bytes, bytes], ...]
 
 
+def sent_request_id(scope: Scope) -> str | None:
+    """Return the request's own ``X-Request-ID`` where it is fit to be echoed."""
+    sent = header_values(scope, b"x-request-id")
+    return sent[0].decode("ascii") if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]) else None
+
+
 def request_id_of(scope: Scope) -> str:
     """Return the request's own ``X-Request-ID`` where it is fit to be echoed, else a new one."""
-    sent = header_values(scope, b"x-request-id")
-    if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]):
-        return sent[0].decode("ascii")
+    sent = sent_request_id(scope)
+    if sent is not None:
+        return sent
     # It is no secret, and it is asked for at the rate of an attack.
     return random.randbytes(_ID_LENGTH // 2).hex()  # noqa: S311
 
@@ -96,15 +105,16 @@ def _render_anew(error: AuthError, request_id: str, settings: AuthSettings) -> R
     return error.status, _encoded(headers), body
 
 
-def refusal_of(error: Exception, scope: Scope, settings: AuthSettings) -> Refusal:
+def refusal_of(error: Exception, scope: Scope, auth: Auth) -> Refusal:
     """Report ``error`` and render it; whatever is no AuthError is a bug, logged and shown to nobody."""
     request_id = request_id_of(scope)
     if not isinstance(error, AuthError):
         logger.error("internal_error request_id=%s", request_id, exc_info=error)
         error = InternalError(reason=type(error).__name__)
-    if is_told(Refused, settings.on_event):
-        emit(_event(error, request_id, scope, settings), settings.on_event)
-    return render(error, request_id, settings)
+    # The audit log has no ear for all others, which come at the rate of an attack.
+    if error.key_id is not None or is_told(Refused, auth.settings.on_event):
+        emit(_event(error, request_id, scope, auth.settings), auth.on_event)
+    return render(error, request_id, auth.settings)
 
 
 def _event(error: AuthError, request_id: str, scope: Scope, settings: AuthSettings) -> Refused:
@@ -114,7 +124,9 @@ def _event(error: AuthError, request_id: str, scope: Scope, settings: AuthSettin
         request_id=request_id,
         client=client_address(scope, settings.trusted_proxies),
         method=scope.get("method", "WEBSOCKET"),
-        path=scope["path"][:256],
+        path=scope["path"][:MAX_PATH],
+        key_id=error.key_id,
+        owner=error.key_owner,
     )
 
 
@@ -126,9 +138,9 @@ def response_of(refusal: Refusal) -> Response:
     return response
 
 
-async def refuse(error: Exception, scope: Scope, send: Send, settings: AuthSettings) -> None:
+async def refuse(error: Exception, scope: Scope, send: Send, auth: Auth) -> None:
     """Answer a request or a WebSocket handshake with ``error``."""
-    status, headers, body = refusal_of(error, scope, settings)
+    status, headers, body = refusal_of(error, scope, auth)
     if scope["type"] == "http":
         start, end = _HTTP_RESPONSE
         body = b"" if scope["method"] == "HEAD" else body

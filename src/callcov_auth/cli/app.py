@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from callcov_auth._version import __version__
-from callcov_auth.cli import db, keys, signing_keys, tokens, users
+from callcov_auth.cli import audit, db, keys, signing_keys, tokens, users
 from callcov_auth.cli.commands import Command, Commands, noun
 from callcov_auth.cli.demo import demo
 from callcov_auth.cli.doctor import doctor
@@ -36,6 +36,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(signing_keys.app, name="signing-keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 
 

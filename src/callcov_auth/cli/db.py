@@ -1,8 +1,6 @@
 """``callcov-auth db``."""
 
 import os
-import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -14,15 +12,12 @@ import typer
 from callcov_auth.cli.commands import Command, Json, noun
 from callcov_auth.cli.errors import Unusable
 from callcov_auth.cli.output import print_json, print_record, print_table
+from callcov_auth.cli.progress import progress
 
 if TYPE_CHECKING:
     from callcov_auth.store.sql import SqlStore
-    from callcov_auth.store.transfer import Tell
 
 T = TypeVar("T")
-
-# After how many seconds it is worth showing how far it is.
-PATIENCE = 1.0
 
 app = noun("The database: its schema, and all that is in it.")
 
@@ -59,14 +54,15 @@ def export(
     """Write all users, keys, sessions and signing keys, as they are at one moment, to a file of JSON lines.
 
     The file holds password hashes and the digests of keys, so only you can read it (mode 0600): keep it so,
-    and delete it when it has served. The keys work where CALLCOV_AUTH_SECRET is the same.
+    and delete it when it has served. The keys work where CALLCOV_AUTH_SECRET is the same. The audit log is
+    not in it: 'audit export' writes that.
     """
 
     async def work(store: "SqlStore") -> dict[str, int]:
         from callcov_auth.store.transfer import export_to
 
         await store.open()
-        with _made_private(file) as opened, _progress("Exporting") as tell:
+        with _made_private(file) as opened, progress("Exporting") as tell:
             return dict(await export_to(store, opened.write, tell))
 
     _need_database()
@@ -98,7 +94,7 @@ def import_(
         try:
             with file.open("rb") as opened:
                 lines = Lines(opened)
-                with _progress("Importing") as tell:
+                with progress("Importing") as tell:
                     return [asdict(count) for count in await import_from(store, lines, tell)]
         except TransferError as error:
             raise Unusable(f"{file}: {error}") from None
@@ -176,28 +172,3 @@ def _made_private(file: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             file.unlink()
         raise
-
-
-@contextmanager
-def _progress(what: str) -> "Iterator[Tell]":
-    """Show how far it is, where somebody looks on and it takes its time."""
-    if not sys.stderr.isatty():
-        yield lambda _rows, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True))
-    task = bar.add_task(what, total=None)
-    begun = time.monotonic()
-
-    def tell(rows: int, total: int) -> None:
-        if time.monotonic() - begun > PATIENCE:
-            bar.start()
-        bar.update(task, advance=rows, total=total)
-
-    try:
-        yield tell
-    finally:
-        bar.stop()

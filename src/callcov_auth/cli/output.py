@@ -32,11 +32,16 @@ def print_table(records: Sequence[Record], columns: Sequence[str]) -> None:
         typer.echo(line.rstrip())
 
 
+def print_line(record: Record, columns: Sequence[str]) -> None:
+    """Print ``columns`` of one thing of many, where the others are not known yet."""
+    typer.echo("  ".join(_cell(record[column]) for column in columns))
+
+
 def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return " ".join(value) or "-"
+        return harmless(" ".join(value)) or "-"
     return "-" if value is None else harmless(str(value))
 
 

@@ -101,7 +101,7 @@ class Door:
             ):
                 await close(error, send)
             else:
-                await refuse(error, scope, send, self._auth.settings)
+                await refuse(error, scope, send, self._auth)
 
         return answer
 

@@ -53,7 +53,7 @@ class KeyImport:
         self._settings = keys.settings
         self._store = keys.store
         self._clock = keys.clock
-        self._on_event = keys.settings.on_event
+        self._on_event = keys.on_event
         self._validator = keys.validator
         self._pepper_ids = {"ours": foreign.pepper_id(keys.settings.pepper_key)}
         if pepper is not None:

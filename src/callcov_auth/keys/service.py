@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from callcov_auth.cache.feed import Feed
 from callcov_auth.errors import InsufficientPermissions, NotFound
-from callcov_auth.events import KeyCreated, KeyRevoked, KeyRotated, emit
+from callcov_auth.events import KeyCreated, KeyRevoked, KeyRotated, OnEvent, emit
 from callcov_auth.keys import foreign
 from callcov_auth.keys import format as key_format
 from callcov_auth.keys.validator import KeyValidator
@@ -81,6 +81,7 @@ class KeyService:
     feed: Feed
     validator: KeyValidator
     clock: Callable[[], float]
+    on_event: OnEvent | None = None
 
     async def create(
         self, owner: str, *, name: str, limit: Collection[str] | None = None, **fields: Any
@@ -94,7 +95,7 @@ class KeyService:
         scopes = granted(request.scopes, await self._owner(owner), limit)
         text, key = self._minted(owner, request, scopes)
         await self.store.add_key(key, max_active=self.settings.max_active_keys)
-        emit(KeyCreated(key.id, owner), self.settings.on_event)
+        emit(KeyCreated(key.id, owner), self.on_event)
         return _new_key(text, key)
 
     async def list(self, owner: str | None = None, **fields: Any) -> KeyPage:
@@ -126,7 +127,7 @@ class KeyService:
             return
         await self.store.revoke_key(key_id, at=self.clock())
         await self.feed.publish(Change("key", key_id))
-        emit(KeyRevoked(key_id, key.owner), self.settings.on_event)
+        emit(KeyRevoked(key_id, key.owner), self.on_event)
 
     async def rotate(self, key_id: str, *, owner: str | None = None, grace_seconds: int = DAY) -> NewKey:
         """Make a key like this one, which goes on working for ``grace_seconds``.
@@ -142,7 +143,7 @@ class KeyService:
             key_id, new, ends_at=now + grace, max_active=2 * self.settings.max_active_keys
         )
         await self.feed.publish(Change("key", key_id))
-        emit(KeyRotated(key_id, new.id, old.owner), self.settings.on_event)
+        emit(KeyRotated(key_id, new.id, old.owner), self.on_event)
         return _new_key(text, new)
 
     async def import_digest(self, owner: str, digest: bytes, *, name: str, **fields: Any) -> Key:
@@ -160,7 +161,7 @@ class KeyService:
         key = replace(minted, digest=digest, key_prefix="", imported=True, mac_id=None, origin=origin)
         await self.store.add_key(key, max_active=self.settings.max_active_keys)
         self.validator.expect_foreign_keys()
-        emit(KeyCreated(key.id, owner), self.settings.on_event)
+        emit(KeyCreated(key.id, owner), self.on_event)
         return key
 
     async def _owner(self, owner: str) -> User:

@@ -7,7 +7,7 @@ from functools import partial
 
 from cachetools import TTLCache
 
-from callcov_auth.errors import AuthUnavailable, Conflict, InvalidToken, TokenExpired, TokenRevoked
+from callcov_auth.errors import AuthError, AuthUnavailable, Conflict, InvalidToken, TokenExpired, TokenRevoked
 from callcov_auth.keys import foreign
 from callcov_auth.keys import format as key_format
 from callcov_auth.keys.last_use import LastUse
@@ -142,12 +142,13 @@ class KeyValidator:
             raise InvalidToken(WRONG_PLACE, reason="key_segment")
 
     def _refuse_ended(self, owned: OwnedKey, now: float) -> None:
-        if owned.key.revoked_at is not None:
-            raise TokenRevoked("The API key was revoked", reason="key_revoked")
+        key = owned.key
+        if key.revoked_at is not None:
+            raise _known(key, TokenRevoked("The API key was revoked", reason="key_revoked"))
         if owned.owner_disabled:
-            raise TokenRevoked("The API key was revoked", reason="key_owner_disabled")
-        if owned.key.expires_at is not None and owned.key.expires_at <= now:
-            raise TokenExpired(reason="key_expired")
+            raise _known(key, TokenRevoked("The API key was revoked", reason="key_owner_disabled"))
+        if key.expires_at is not None and key.expires_at <= now:
+            raise _known(key, TokenExpired(reason="key_expired"))
 
     def _principal(self, owned: OwnedKey) -> Principal:
         key = owned.key
@@ -162,6 +163,12 @@ class KeyValidator:
             key_id=key.id,
             expires_at=key.expires_at,
         )
+
+
+def _known(key: Key, refusal: AuthError) -> AuthError:
+    """Return ``refusal`` with what the log is to say of the key: somebody holds it who should not."""
+    refusal.key_id, refusal.key_owner = key.id, key.owner
+    return refusal
 
 
 def _by_digest(found: Sequence[OwnedKey], digests: Iterable[bytes]) -> OwnedKey | None:

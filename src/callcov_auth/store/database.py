@@ -13,6 +13,7 @@ Lock = int
 MIGRATION: Lock = 1
 FEED: Lock = 2
 SIGNING_KEYS: Lock = 3
+AUDIT: Lock = 4
 
 # Told apart from other programs' advisory locks in the same database: "call" in ASCII.
 _CLASS = 0x63616C6C

@@ -111,6 +111,31 @@ class SealedKey:
     retires_at: float | None = None
 
 
+# How long the names in an audit entry may be. Another issuer's users are named with the issuer.
+MAX_AUDITED_NAME = 512
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what, when, and from where.
+
+    ``actor`` is a user's id, ``key:`` and a key's id, or ``cli``; None where nobody is known. ``subject`` is
+    whose account it was done to. ``detail`` is a JSON object: what else the event says. ``id`` is the
+    store's, in the order of writing.
+    """
+
+    at: float
+    event: str
+    actor: str | None
+    subject: str | None
+    key_id: str | None
+    session_id: str | None
+    client: str | None
+    request_id: str | None
+    detail: str
+    id: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """Something that cached principals of ``target`` may contradict from now on."""
@@ -283,6 +308,33 @@ class Store(Protocol):
 
         None in the place of the changes says that there are too many: everything may have changed.
         """
+        ...
+
+
+class AuditStore(Protocol):
+    """What a store promises beside, for an audit log; over one without these methods none is kept."""
+
+    async def add_audit_entries(self, entries: Sequence[AuditEntry]) -> None:
+        """Add entries in their order; ids only grow, so a reader's cursor passes over none."""
+        ...
+
+    async def audit_entries(
+        self,
+        *,
+        after: int | None = None,
+        key_id: str | None = None,
+        subject: str | None = None,
+        since: float | None = None,
+        limit: int,
+    ) -> Sequence[AuditEntry]:
+        """Return at most ``limit`` entries by their ids: the first ones after ``after``, or else the newest.
+
+        Of one key, of one account, or at ``since`` and later, where these are given.
+        """
+        ...
+
+    async def delete_audit_entries(self, before: float, *, limit: int) -> int:
+        """Delete at most ``limit`` entries that are older than ``before``; return how many they were."""
         ...
 
 

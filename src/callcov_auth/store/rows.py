@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from callcov_auth.errors import ValidationFailed
-from callcov_auth.store.protocol import Key, OwnedKey, SealedKey, Session, User
-from callcov_auth.store.tables import api_keys, sessions, signing_keys, users
+from callcov_auth.store.protocol import AuditEntry, Key, OwnedKey, SealedKey, Session, User
+from callcov_auth.store.tables import api_keys, audit, sessions, signing_keys, users
 
 
 def joined_scopes(scopes: frozenset[str]) -> str:
@@ -67,6 +67,11 @@ def to_sealed_key(row: Sequence[Any]) -> SealedKey:
     return SealedKey(*row)
 
 
+def to_audit_entry(row: Sequence[Any]) -> AuditEntry:
+    # The id stands first in a row, and last in a record, which has none until it is stored.
+    return AuditEntry(*(*row[1:], row[0]))
+
+
 def user_values(user: User) -> dict[str, Any]:
     return {column.name: getattr(user, column.name) for column in users.columns} | {
         "scopes": joined_scopes(user.scopes)
@@ -87,6 +92,10 @@ def session_values(session: Session) -> dict[str, Any]:
 
 def sealed_values(key: SealedKey) -> dict[str, Any]:
     return {column.name: getattr(key, column.name) for column in signing_keys.columns}
+
+
+def audit_values(entry: AuditEntry) -> dict[str, Any]:
+    return {column.name: getattr(entry, column.name) for column in audit.columns if column is not audit.c.id}
 
 
 def to_cursor(last: Key | Session) -> str:

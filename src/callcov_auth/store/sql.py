@@ -32,10 +32,11 @@ from sqlalchemy import (
 from callcov_auth.errors import Conflict, KeyLimitReached
 from callcov_auth.events import OnEvent
 from callcov_auth.settings import SettingsError
-from callcov_auth.store.database import FEED, MIGRATION, SIGNING_KEYS, Database, hold
+from callcov_auth.store.database import AUDIT, FEED, MIGRATION, SIGNING_KEYS, Database, hold
 from callcov_auth.store.lanes import Lanes
 from callcov_auth.store.prepared import Lookup, Prepared
 from callcov_auth.store.protocol import (
+    AuditEntry,
     Change,
     Key,
     KeyPage,
@@ -47,12 +48,14 @@ from callcov_auth.store.protocol import (
     User,
 )
 from callcov_auth.store.rows import (
+    audit_values,
     from_cursor,
     joined_scopes,
     joined_times,
     key_values,
     sealed_values,
     session_values,
+    to_audit_entry,
     to_cursor,
     to_key,
     to_owned_key,
@@ -63,7 +66,7 @@ from callcov_auth.store.rows import (
 )
 from callcov_auth.store.schema import bring_up_to_date
 from callcov_auth.store.sqlite import sqlite_database
-from callcov_auth.store.tables import api_keys, revocations, sessions, signing_keys, users
+from callcov_auth.store.tables import api_keys, audit, revocations, sessions, signing_keys, users
 
 T = TypeVar("T")
 L = TypeVar("L", Key, Session)
@@ -397,6 +400,47 @@ class SqlStore:
             return (rows[-1].id if rows else cursor), [Change(row.target, row.target_id) for row in rows]
 
         return await self._read(work)
+
+    async def add_audit_entries(self, entries: Sequence[AuditEntry]) -> None:
+        values = [audit_values(entry) for entry in entries]
+
+        def work(connection: Connection) -> None:
+            # As for the feed: a reader's cursor must not pass over an id that is committed later.
+            hold(connection, AUDIT)
+            connection.execute(insert(audit), values)
+
+        if values:
+            await self._write(work)
+
+    async def audit_entries(
+        self,
+        *,
+        after: int | None = None,
+        key_id: str | None = None,
+        subject: str | None = None,
+        since: float | None = None,
+        limit: int,
+    ) -> Sequence[AuditEntry]:
+        wanted = [
+            *([] if after is None else [audit.c.id > after]),
+            *([] if key_id is None else [audit.c.key_id == key_id]),
+            *([] if subject is None else [audit.c.subject == subject]),
+            *([] if since is None else [audit.c.at >= since]),
+        ]
+        order = audit.c.id.desc() if after is None else audit.c.id
+        page = select(audit).where(*wanted).order_by(order).limit(limit)
+        found = await self._read(lambda connection: [to_audit_entry(row) for row in connection.execute(page)])
+        return found[::-1] if after is None else found
+
+    async def delete_audit_entries(self, before: float, *, limit: int) -> int:
+        oldest = select(audit.c.id).where(audit.c.at < before).order_by(audit.c.at).limit(limit)
+
+        def work(connection: Connection) -> int:
+            # One process at a time, for others would wait for the same rows.
+            hold(connection, AUDIT)
+            return connection.execute(delete(audit).where(audit.c.id.in_(oldest))).rowcount
+
+        return await self._write(work)
 
     async def _first(self, lookup: Lookup[T], **values: str) -> T | None:
         # NUL is in no text that is stored, and PostgreSQL does not even compare it.

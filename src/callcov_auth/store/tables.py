@@ -16,6 +16,8 @@ from sqlalchemy import (
     text,
 )
 
+from callcov_auth.store.protocol import MAX_AUDITED_NAME
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -108,5 +110,24 @@ revocations = Table(
     # As long as a subject. SQLite looks at no length, and this table is not made anew there: ids only grow.
     Column("target_id", String(64).with_variant(String(255), "postgresql"), nullable=False),
     Column("at", Double, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+
+# Ids only grow here too. No key and no user is referred to: the log outlives what it tells of.
+audit = Table(
+    "callcov_audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False, index=True),
+    Column("event", String(32), nullable=False),
+    Column("actor", String(MAX_AUDITED_NAME)),
+    Column("subject", String(MAX_AUDITED_NAME)),
+    Column("key_id", String(64)),
+    Column("session_id", String(MAX_AUDITED_NAME)),
+    Column("client", String(64)),
+    Column("request_id", String(128)),
+    Column("detail", Text, nullable=False),
+    Index(None, "key_id", "id"),
+    Index(None, "subject", "id"),
     sqlite_autoincrement=True,
 )

@@ -1,7 +1,8 @@
 """All that a database keeps, as JSON lines: out of one database, into another, as often as it takes.
 
 The first line tells how many rows of each table follow, the last that all of them did. What the feed told
-a moment ago is left out: caches of the old database's processes have nothing to do with the new one.
+a moment ago is left out: caches of the old database's processes have nothing to do with the new one. So is
+the audit log, which the new database begins for itself, with ids of its own; 'audit export' takes it along.
 """
 
 import json
@@ -17,7 +18,7 @@ from sqlalchemy import Column, Connection, LargeBinary, Table, func, insert, sel
 from callcov_auth.errors import AuthUnavailable, Conflict
 from callcov_auth.store.schema import current_revision
 from callcov_auth.store.sql import MIGRATION_TIMEOUT, SqlStore
-from callcov_auth.store.tables import metadata, revocations
+from callcov_auth.store.tables import audit, metadata, revocations
 from callcov_auth.threads import check_cancelled
 
 FORMAT = "callcov-auth export, version 1"
@@ -27,7 +28,7 @@ BATCH = 500
 MAX_LINE = 1024 * 1024
 # Owners before what they own.
 TABLES: Mapping[str, Table] = {
-    table.name: table for table in metadata.sorted_tables if table is not revocations
+    table.name: table for table in metadata.sorted_tables if table not in (revocations, audit)
 }
 # What is noted beside the work, and is no reason to call two rows different.
 NOTES = frozenset({"last_used_at"})

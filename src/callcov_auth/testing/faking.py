@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from callcov_auth.asgi.inside import everything_inside
 from callcov_auth.asgi.middleware import AuthMiddleware
+from callcov_auth.events import OnEvent
 from callcov_auth.principal import Principal
 from callcov_auth.settings import AuthSettings
 
@@ -112,6 +113,10 @@ class _UnopenedAuth:
     """In the place of Auth: a lifespan opens nothing."""
 
     settings: AuthSettings
+
+    @property
+    def on_event(self) -> OnEvent | None:
+        return self.settings.on_event
 
     async def __aenter__(self) -> Self:
         return self

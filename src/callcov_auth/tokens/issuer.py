@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from callcov_auth.cache.feed import Feed
 from callcov_auth.errors import AuthUnavailable, InvalidCredentials, TokenExpired, TokenRevoked
-from callcov_auth.events import LoggedIn, LoggedOut, LoggedOutEverywhere, emit
+from callcov_auth.events import LoggedIn, LoggedOut, LoggedOutEverywhere, OnEvent, emit
 from callcov_auth.settings import AuthSettings
 from callcov_auth.store.protocol import Change, Session, SessionPage, Store, User
 from callcov_auth.tokens.claims import Claims
@@ -66,6 +66,7 @@ class TokenService:
     verifier: TokenVerifier
     check_password: Callable[[str, str, str | None], Awaitable[User]]
     clock: Callable[[], float]
+    on_event: OnEvent | None = None
 
     async def login(self, email: str, password: str, *, address: str | None = None) -> TokenPair:
         """Begin a session. Raises InvalidCredentials, RateLimited, ValidationFailed, AuthUnavailable.
@@ -75,7 +76,7 @@ class TokenService:
         """
         request = validated(LoginRequest, {"email": email, "password": password})
         user, session = await self._begin_login(request, address)
-        emit(LoggedIn(user.id, session.id), self.settings.on_event)
+        emit(LoggedIn(user.id, session.id), self.on_event)
         return self._pair(session, user.scopes, self._refresh(session))
 
     async def refresh(self, refresh_token: str) -> TokenPair:
@@ -125,14 +126,15 @@ class TokenService:
         Raises InvalidToken for something that is no refresh token of ours.
         """
         request = validated(LogoutRequest, {"refresh_token": refresh_token})
-        ending = session_id
+        ending, user_id = session_id, None
         if request.refresh_token is not None:
             try:
-                ending = (await self.verifier.refresh_claims(request.refresh_token)).get("sid")
+                claims = await self.verifier.refresh_claims(request.refresh_token)
             except TokenExpired:
                 return
+            ending, user_id = claims.get("sid"), claims["sub"]
         if ending is not None:
-            await self._end(ending)
+            await self._end(ending, user_id)
 
     async def logout_everywhere(self, subject: str) -> None:
         """End every session of ``subject``, a user's id. API keys go on working. Twice changes nothing.
@@ -142,7 +144,7 @@ class TokenService:
         named = validated(SessionsRequest, {"subject": subject}).subject
         await self.store.revoke_sessions(named, at=self.clock())
         await self.feed.publish(Change("user", named))
-        emit(LoggedOutEverywhere(named), self.settings.on_event)
+        emit(LoggedOutEverywhere(named), self.on_event)
 
     async def sessions(self, subject: str, **fields: Any) -> SessionPage:
         """List the sessions of ``subject`` that are alive, newest first; ``fields`` are PageRequest's.
@@ -179,10 +181,10 @@ class TokenService:
         now = int(self.clock())
         return Session(f"ses_{secrets.token_hex(12)}", subject, now, now + ttl)
 
-    async def _end(self, session_id: str) -> None:
+    async def _end(self, session_id: str, user_id: str | None) -> None:
         await self.store.revoke_session(session_id, at=self.clock())
         await self.feed.publish(Change("session", session_id))
-        emit(LoggedOut(session_id), self.settings.on_event)
+        emit(LoggedOut(session_id, user_id), self.on_event)
 
     def _pair(self, session: Session, scopes: frozenset[str], refresh_token: str) -> TokenPair:
         access = self._access(session, scopes)

@@ -18,7 +18,7 @@ from jwt import PyJWS
 from pydantic import Field
 
 from callcov_auth.errors import AuthUnavailable, Conflict, NotFound
-from callcov_auth.events import SigningKeyAdded, SigningKeyRetired, emit
+from callcov_auth.events import OnEvent, SigningKeyAdded, SigningKeyRetired, emit
 from callcov_auth.settings import AuthSettings, SigningAlgorithm
 from callcov_auth.store.protocol import SealedKey, Store
 from callcov_auth.tokens.keyring import KEY_SET_MAX_AGE, Keyring
@@ -82,6 +82,7 @@ class SigningKeyService:
     store: Store
     stored: StoredKeys | None
     clock: Callable[[], float]
+    on_event: OnEvent | None = None
     _rotating: Lock = field(default_factory=Lock, init=False, repr=False)
 
     async def add(self, alg: str | None = None, *, signs_in: float | None = None) -> str:
@@ -126,7 +127,7 @@ class SigningKeyService:
             raise Conflict("No other key signs in its place", reason="signing_key_needed")
         await self.store.retire_signing_key(kid, at=now)
         await stored.try_to_load()
-        emit(SigningKeyRetired(kid, now), self.settings.on_event)
+        emit(SigningKeyRetired(kid, now), self.on_event)
 
     async def tend(self) -> None:
         """Keep the keyring true to the store, and add the next key where it is due; called now and then."""
@@ -174,10 +175,10 @@ class SigningKeyService:
         )
         if is_newest:
             await stored.try_to_load()
-            emit(SigningKeyAdded(row.kid, row.alg, row.signs_from), self.settings.on_event)
+            emit(SigningKeyAdded(row.kid, row.alg, row.signs_from), self.on_event)
             for earlier in present:
                 if earlier.retires_at is None:
-                    emit(SigningKeyRetired(earlier.kid, retiring), self.settings.on_event)
+                    emit(SigningKeyRetired(earlier.kid, retiring), self.on_event)
         return is_newest
 
     def _sealed(

@@ -94,7 +94,7 @@ class UserService:
         user = await self._store.user_by_email(email)
         matches = await self._passwords.verify(user.password_hash if user else None, password)
         if user is None or not matches or user.disabled_at is not None:
-            emit(LoginFailed(_why(user, matches)), self._on_event)
+            emit(LoginFailed(_why(user, matches), user.id if user else None), self._on_event)
             raise InvalidCredentials()
         if self._passwords.needs_rehash(user.password_hash):
             return await self._with_new_hash(user, password)
