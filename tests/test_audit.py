@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from callcov_auth import Auth, AuthMiddleware, audit, auth_routes
@@ -123,7 +123,7 @@ async def test_the_life_of_a_key_is_told_in_order_with_who_and_from_where(
                 assert (await thief.get("/calls?q=private", headers=by("r-use"))).status_code == 200
                 path = f"/api/v1/api-keys/{key['id']}"
                 new = (await owner.post(f"{path}/rotate", headers=by("r-rotate"))).json()
-                clock.advance(5)
+                clock.advance(0.5)
                 assert (await owner.delete(path, headers=by("r-revoke"))).status_code == 200
                 assert (await thief.get("/calls", headers=by("r-late"))).status_code == 401
         entries = await logged(auth)
@@ -149,7 +149,7 @@ async def test_the_life_of_a_key_is_told_in_order_with_who_and_from_where(
         "token_revoked",
         "key_revoked",
     )
-    assert [entry.at - entries[0].at for entry in entries] == [0, 0, 0, 0, 0, 0, 5, 5]
+    assert [entry.at - entries[0].at for entry in entries] == [0, 0, 0, 0, 0, 0, 0.5, 0.5]
     # Not in any column, in whatever form.
     kept = str(database.query("SELECT * FROM callcov_audit"))
     secrets = [PASSWORD, key["api_key"], new["api_key"], tokens["access_token"], tokens["refresh_token"]]
@@ -172,16 +172,15 @@ async def test_what_a_session_does_is_told(auth: Auth) -> None:
         pair = {"refresh_token": tokens["refresh_token"]}
         assert (await owner.post("/api/v1/auth/logout", json=pair)).status_code == 200
     await auth.tokens.logout_everywhere(user_id)
-    failed, unknown, began, came, left, left_again, everywhere = (await logged(auth))[2:]
+    failed, unknown, *own, everywhere = (await logged(auth))[2:]
     assert events([failed, unknown]) == ["login_failed"] * 2
     assert [entry.subject for entry in (failed, unknown)] == [user_id, None]
     assert loads(unknown.detail) == {"reason": "unknown_email"}
     assert (failed.actor, failed.client) == (None, OWNER)
-    assert events([began, came, left, left_again]) == [
-        *("logged_in", "authenticated", "logged_out", "logged_out")
-    ]
-    assert {entry.session_id for entry in (began, came, left, left_again)} == {began.session_id} != {None}
-    assert {(entry.actor, entry.subject) for entry in (left, left_again)} == {(user_id, user_id)}
+    # The token that outlives its session is verified anew.
+    assert events(own) == ["logged_in", "authenticated", "logged_out", "authenticated", "logged_out"]
+    assert {entry.session_id for entry in own} == {own[0].session_id} != {None}
+    assert {(entry.actor, entry.subject) for entry in own} == {(user_id, user_id)}
     assert (everywhere.event, everywhere.actor, everywhere.subject) == (
         *("logged_out_everywhere", None),
         user_id,
@@ -286,7 +285,12 @@ async def test_behind_a_proxy_the_client_is_told_and_not_the_proxy(clock: Clock)
 
 async def test_a_websocket_is_told_too(auth: Auth) -> None:
     _, _, key = await a_key(auth)
-    await connect(app_of(auth), "/live", [("Authorization", f"Bearer {key}")])
+    app = app_of(auth)
+
+    async def as_servers_do(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({name: value for name, value in scope.items() if name != "method"}, receive, send)
+
+    await connect(as_servers_do, "/live", [("Authorization", f"Bearer {key}")])
     last = (await logged(auth))[-1]
     assert last.event == "authenticated"
     assert loads(last.detail)["method"] == "WEBSOCKET"

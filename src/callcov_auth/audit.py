@@ -110,13 +110,15 @@ class AuditLog:
     async def flush(self) -> None:
         """Write what is there. Where the store is down, it waits for the next time."""
         async with self._writing:
-            while self._pending and await self._write(self._pending[:BATCH]):
-                del self._pending[:BATCH]
+            while (batch := self._pending[:BATCH]) and await self._write(batch):
+                # More may have come meanwhile.
+                del self._pending[: len(batch)]
                 self._tell_losses()
 
     async def prune(self) -> None:
         """Delete a batch of entries that are too old, now and then; at each call while there are more."""
-        if self._timer() < self._prune_at:
+        now = self._timer()
+        if now < self._prune_at:
             return
         before = self._clock() - self._kept
         try:
@@ -124,7 +126,7 @@ class AuditLog:
         except AuthUnavailable:
             return
         if deleted < BATCH:
-            self._prune_at = self._timer() + PRUNE_PERIOD
+            self._prune_at = now + PRUNE_PERIOD
 
     def give_up(self) -> None:
         """Count what could not be written; called once, when nothing will be written any more."""

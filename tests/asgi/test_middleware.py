@@ -220,7 +220,7 @@ async def test_a_refusal_is_logged_with_its_inner_reason(
     [record] = caplog.records
     assert record.getMessage() == (
         "refused code='invalid_token' reason='key_malformed' request_id='req-1' client='127.0.0.1' "
-        "method='GET' path='/x\\n'"
+        "method='GET' path='/x\\n' key_id=None owner=None"
     )
 
 
