@@ -1,8 +1,8 @@
 """The audit log: who did what to which key, when, and from where, written in batches beside the answers."""
 
+import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 
 import anyio
 
@@ -176,7 +176,7 @@ class AuditLog:
 
 def entry_of(event: Event, *, at: float, who: Acting, issuer: str) -> AuditEntry:
     """Return ``event`` as it is kept. What it says of itself goes before what is known of who acts."""
-    fields = asdict(event)
+    fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
     subject = next((fields.pop(name) for name in _SUBJECTS if name in fields), None)
     if isinstance(event, Authenticated):
         subject = _named(event.subject, event.issuer, issuer)
