@@ -13,11 +13,13 @@ import re
 import secrets
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -236,11 +238,12 @@ def test_hidden_files_are_looked_at_and_gits_own_are_not(tree: Path) -> None:
 
 
 def test_what_strangers_named_cannot_steer_the_terminal(tree: Path) -> None:
-    (tree / "a\x1b[2J\n").write_text(*new_keys(1))
-    (tree / "b\x1b[2J.gz").write_bytes(b"\x1f\x8b\x08")
+    (tree / "a\x07\n").write_text(*new_keys(1))
+    (tree / "b\x07.gz").write_bytes(b"\x1f\x8b\x08")
     result = run("keys", "scan", HERE)
-    assert "\\x1b[2J\\n:1" in result.stdout
-    assert "\x1b" not in result.output
+    assert "a\\x07\\n:1" in result.stdout
+    assert "b\\x07.gz: " in result.stderr
+    assert "\x07" not in result.output
 
 
 # What a folder may do to whoever reads it
@@ -256,7 +259,9 @@ def test_links_are_not_followed_and_a_loop_ends(tree: Path) -> None:
     (tree / "out").symlink_to("../outside")
     (tree / "file").symlink_to("../outside/a.txt")
     (tree / "dangling").symlink_to("nowhere")
-    assert places(HERE) == [(f"{HERE}/a.txt", 1)]
+    told = report(HERE)
+    assert [find["path"] for find in told["finds"]] == [f"{HERE}/a.txt"]
+    assert told["unread"] == []
     assert places(f"{HERE}/out") == [(f"{HERE}/out/a.txt", 1)], "a link that is named is meant"
 
 
@@ -567,6 +572,8 @@ def test_a_repositorys_settings_run_no_program(tree: Path) -> None:
 
     assert re.fullmatch(f"{HERE}/.git![0-9a-f]{{12}}:a.txt", path)
     assert other == (f"{HERE}/a.txt", 1)
+    (tree / "inner").mkdir()
+    assert places(f"{HERE}/inner", "--git") == [(path.replace(HERE, f"{HERE}/inner", 1), 1)]
     assert not Path("ran").exists()
 
 
@@ -736,6 +743,17 @@ def test_without_a_database_the_mac_serves_and_none_is_made(
     cut_off = run("keys", "scan", HERE)
     assert cut_off.exit_code == 1
     assert "Whose they are was not asked. The database cannot be used" in cut_off.stderr
+
+
+def test_a_database_of_something_else_is_left_as_it_is(tree: Path) -> None:
+    (tree / "a.txt").write_text(new_keys(1)[0])
+    with closing(sqlite3.connect("callcov_auth.db")) as connection:
+        connection.execute("CREATE TABLE other (x)")
+        told = run("keys", "scan", HERE)
+        tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+    assert told.exit_code == 1
+    assert "Whose they are was not asked. the database" in told.stderr
+    assert tables == [("other",)]
 
 
 # People, and hooks

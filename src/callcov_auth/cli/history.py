@@ -119,7 +119,7 @@ def names_of(folder: str, ids: Collection[str]) -> dict[str, str]:
     if not names:
         return names
     commits = ("--all", "--reflog", "--topo-order", "--format=%H")
-    changes = ("--raw", "-m", "--root", "--no-renames", "--no-abbrev", "--no-color")
+    changes = ("--raw", "-m", "--root", "--no-renames", "--no-abbrev")
     commit = ""
     with _running(folder, "log", *commits, *changes) as git:
         for line in _output(git):
