@@ -569,5 +569,5 @@ async def test_of_two_processes_that_write_neither_loses_anything(database: Data
 
 def test_every_audited_event_fits_the_table() -> None:
     assert all(len(kind.name) <= 32 for kind in audit.AUDITED)
-    entry = audit.entry_of(AuditLost(1), at=0.0, who=audit.Acting(), issuer="callcov")
+    entry = audit.entry_of(audit._Noted(AuditLost(1), 0.0, audit.Acting(), None), "callcov")
     assert asdict(replace(entry, id=7))["id"] == 7

@@ -3,8 +3,10 @@
 import dataclasses
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import anyio
+from anyio import to_thread
 
 from callcov_auth.acting import Acting, who_acts
 from callcov_auth.errors import AuthUnavailable
@@ -80,7 +82,7 @@ class AuditLog:
         self._clock = clock
         self._timer = timer
         self._on_event = on_event
-        self._pending: list[AuditEntry] = []
+        self._pending: list[_Noted] = []
         self._writing = anyio.Lock()
         self._is_full: anyio.Event | None = None
         self._prune_at = float("-inf")
@@ -134,7 +136,9 @@ class AuditLog:
         self._pending.clear()
         self._tell_losses()
 
-    async def _write(self, batch: list[AuditEntry]) -> bool:
+    async def _write(self, noted: list["_Noted"]) -> bool:
+        # In a thread: together they take longer than the loop has to spare.
+        batch = await to_thread.run_sync(self._entries, noted)
         # Shielded, for a write that has begun happens, and would be done twice if it were forgotten.
         with anyio.move_on_after(WRITE_TIMEOUT, shield=True):
             try:
@@ -144,13 +148,16 @@ class AuditLog:
             return True
         return False
 
+    def _entries(self, noted: list["_Noted"]) -> list[AuditEntry]:
+        return [entry_of(each, self._issuer) for each in noted]
+
     def _note(self, event: Event) -> None:
         if isinstance(event, Refused) and not self._is_news(event):
             return
         if len(self._pending) >= MAX_PENDING:
             self._lost += 1
             return
-        self._pending.append(entry_of(event, at=self._clock(), who=who_acts.get()(), issuer=self._issuer))
+        self._pending.append(_Noted(event, self._clock(), who_acts.get()(), principal_in_context.get(None)))
         if len(self._pending) == BATCH and self._is_full is not None:
             self._is_full.set()
 
@@ -174,8 +181,19 @@ class AuditLog:
             emit(AuditLost(lost), self.hear)
 
 
-def entry_of(event: Event, *, at: float, who: Acting, issuer: str) -> AuditEntry:
-    """Return ``event`` as it is kept. What it says of itself goes before what is known of who acts."""
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """An event, when it was, who acted, and whose request ran: all that is gone a moment later."""
+
+    event: Event
+    at: float
+    who: Acting
+    caller: Principal | None
+
+
+def entry_of(noted: _Noted, issuer: str) -> AuditEntry:
+    """Return an event as it is kept. What it says of itself goes before what is known of who acts."""
+    event, who = noted.event, noted.who
     fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
     subject = next((fields.pop(name) for name in _SUBJECTS if name in fields), None)
     if isinstance(event, Authenticated):
@@ -183,12 +201,12 @@ def entry_of(event: Event, *, at: float, who: Acting, issuer: str) -> AuditEntry
         fields |= {name: value for name in ("method", "path") if (value := getattr(who, name)) is not None}
     key_id, session_id = fields.pop("key_id", None), fields.pop("session_id", None)
     client, request_id = fields.pop("client", who.client), fields.pop("request_id", who.request_id)
-    actor = who.actor or _own_actor(event, subject) or _caller(issuer)
+    actor = who.actor or _own_actor(event, subject) or _caller(noted.caller, issuer)
     if isinstance(event, LoggedOut):
         # A session that was named by its id alone is the caller's own.
         subject = subject or actor
     return AuditEntry(
-        at=at,
+        at=noted.at,
         event=event.name,
         actor=_kept(actor),
         subject=_kept(subject),
@@ -215,9 +233,8 @@ def _own_actor(event: Event, subject: str | None) -> str | None:
     return subject if isinstance(event, Authenticated | LoggedIn) else None
 
 
-def _caller(issuer: str) -> str | None:
-    """Return whose request runs now: an app's own endpoint may have called a service."""
-    principal = principal_in_context.get(None)
+def _caller(principal: Principal | None, issuer: str) -> str | None:
+    """Return whose request it was: an app's own endpoint may have called a service."""
     return None if principal is None else actor_of(principal, issuer)
 
 
