@@ -7,6 +7,7 @@ from json import loads
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 from starlette.applications import Starlette
@@ -251,6 +252,8 @@ async def test_a_dead_key_that_is_tried_on_and_on_is_told_now_and_then(
     clock.advance(audit.REFUSED_PERIOD)
     assert await told_after(THIEF, 20) == [THIEF, OWNER, THIEF]
     assert await told_after("192.0.2.1", 1) == [THIEF, OWNER, THIEF, "192.0.2.1"]
+    # However many addresses there are.
+    assert len(auth._audit._refused) == 2
 
 
 async def test_a_refusal_is_told_under_the_id_that_the_client_was_shown(auth: Auth) -> None:
@@ -260,6 +263,26 @@ async def test_a_refusal_is_told_under_the_id_that_the_client_was_shown(auth: Au
         answer = await thief.get("/calls")
     last = (await logged(auth))[-1]
     assert (last.event, last.request_id) == ("refused", answer.json()["error"]["request_id"])
+
+
+async def test_a_dead_key_is_told_where_the_log_is_silent(
+    auth: Auth, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, key_id, key = await a_key(auth)
+    await auth.keys.revoke(key_id)
+    caplog.set_level("CRITICAL", "callcov_auth")
+    async with client_at(THIEF, app_of(auth), key) as thief:
+        assert (await thief.get("/calls")).status_code == 401
+    assert events(await logged(auth))[-1] == "refused"
+
+
+async def test_routes_that_guard_themselves_name_their_caller(auth: Auth) -> None:
+    user_id, key_id, _ = await a_key(auth)
+    token = (await auth.tokens.login(EMAIL, PASSWORD)).access_token.get_secret_value()
+    async with client_at(OWNER, Starlette(routes=auth_routes(auth)), token) as owner:
+        assert (await owner.delete(f"/api/v1/api-keys/{key_id}", headers=by("r-1"))).status_code == 200
+    last = (await logged(auth))[-1]
+    assert (last.event, last.actor, last.client, last.request_id) == ("key_revoked", user_id, OWNER, "r-1")
 
 
 async def test_an_expired_key_is_told(auth: Auth, clock: Clock) -> None:
@@ -391,7 +414,7 @@ async def test_closing_beside_a_dead_store_tells_what_was_lost(
 
 
 class StuckStore(FaultyStore):
-    """Its audit log is written when ``go`` says so."""
+    """Its audit log is written when ``go`` says so; as in a database, what has begun happens."""
 
     def __init__(self, store: SqlStore) -> None:
         super().__init__(store)
@@ -400,8 +423,10 @@ class StuckStore(FaultyStore):
 
     async def add_audit_entries(self, entries: Sequence[AuditEntry]) -> None:
         self.reached.set()
-        await self.go.wait()
+        with anyio.CancelScope(shield=True):
+            await self.go.wait()
         self.written += entries
+        await anyio.lowlevel.checkpoint_if_cancelled()
 
 
 async def test_what_is_being_written_as_it_closes_is_written_once(clock: Clock) -> None:
@@ -417,15 +442,27 @@ async def test_what_is_being_written_as_it_closes_is_written_once(clock: Clock) 
     assert [entry.subject for entry in stuck.written] == ["usr_1", "usr_2"]
 
 
+class HungStore(FaultyStore):
+    """Its audit log is never written."""
+
+    def __init__(self, store: SqlStore) -> None:
+        super().__init__(store)
+        self.reached = anyio.Event()
+
+    async def add_audit_entries(self, entries: Sequence[AuditEntry]) -> None:
+        self.reached.set()
+        await anyio.sleep_forever()
+
+
 async def test_a_write_that_does_not_end_does_not_hold_up_the_end(
     clock: Clock, seen: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit, "WRITE_TIMEOUT", 0.05)
-    stuck = StuckStore(SqlStore("sqlite://"))
+    hung = HungStore(SqlStore("sqlite://"))
     with anyio.fail_after(10):
-        async with Auth(make_settings(on_event=seen.append), store=stuck, clock=clock) as auth:
+        async with Auth(make_settings(on_event=seen.append), store=hung, clock=clock) as auth:
             await auth.tokens.logout_everywhere("usr_1")
-            await stuck.reached.wait()
+            await hung.reached.wait()
     assert seen[-1] == AuditLost(1)
 
 
@@ -481,7 +518,9 @@ async def test_what_is_older_than_the_days_is_deleted(
         await eventually(only_the_last_is_there)
 
 
-async def test_a_database_that_is_away_is_asked_to_delete_again(faulty: FaultyStore, clock: Clock) -> None:
+async def test_a_database_that_is_away_is_asked_to_delete_again(
+    faulty: FaultyStore, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = make_settings(audit_days=1, revocation_interval=0.01)
     async with Auth(settings, store=faulty, clock=clock) as auth:
         await auth.tokens.logout_everywhere("usr_1")
@@ -496,6 +535,7 @@ async def test_a_database_that_is_away_is_asked_to_delete_again(faulty: FaultySt
             return await logged(auth) == []
 
         await eventually(is_empty)
+    assert "housekeeping failed" not in caplog.text
 
 
 async def test_it_can_be_switched_off(clock: Clock, seen: list[Event]) -> None:
