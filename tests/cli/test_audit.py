@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,13 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 from callcov_auth import Auth
+from callcov_auth.audit import AUDITED
 from callcov_auth.cli import audit, progress
+from callcov_auth.cli.app import app
 from callcov_auth.events import UserChanged
 from tests.cli.running import EMAIL, PASSWORD, TIMEOUT, add_user, run, run_json, run_process, with_auth
 from tests.support.clock import Clock
 from tests.support.polling import eventually_in_thread
+
+PAGE = (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8")
 
 pytestmark = pytest.mark.usefixtures("installation")
 
@@ -121,7 +128,7 @@ def test_a_key_in_an_ids_place_is_refused_and_not_shown() -> None:
     key = run_json("keys", "create", EMAIL, "--name", "ci")["api_key"]
     refused = run("audit", "list", "--key", key)
     assert refused.exit_code == 2
-    assert "'callcov-auth keys list --all'" in refused.stderr
+    assert "'callcov-auth keys who'" in refused.stderr
     assert key not in refused.output
 
 
@@ -245,6 +252,20 @@ def test_another_database_begins_its_own(monkeypatch: pytest.MonkeyPatch, instal
     add_user("grace@example.com")
     run_json("db", "import", "all.jsonl")
     assert len(entries()) == 1
+
+
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"^callcov-auth audit .*$", PAGE, re.M))))
+def test_a_command_of_the_page_can_be_typed_as_shown(line: str) -> None:
+    verb, *rest = shlex.split(line.partition(" > ")[0])[2:]
+    command: Any = typer.main.get_command(app)
+    leaf = command.commands["audit"].commands[verb]
+    assert leaf.make_context(leaf.name, rest).params is not None
+
+
+def test_the_page_names_every_event_of_the_log_and_no_other() -> None:
+    table = PAGE.partition("| event |")[2].partition("\n\n")[0].splitlines()[2:]
+    named = {name for row in table for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == {kind.name for kind in AUDITED}
 
 
 def test_no_password_is_in_it(installation: Path) -> None:

@@ -125,7 +125,7 @@ class _Log:
             raise Unusable("A resource server has no database: with CALLCOV_AUTH_SECRET it has one.")
         if key is not None and key.startswith("sk_"):
             # It is not shown, for it may be a whole key.
-            raise Unusable("--key takes a key's id, not the key: 'callcov-auth keys list --all' shows it.")
+            raise Unusable("--key takes a key's id, not the key: 'callcov-auth keys who' tells the id.")
         if user is not None and "@" in user:
             user = (await auth.users.by_email(user)).id
         return cls(cast("AuditStore", auth.store), key, user, None if since is None else _moment(since))
