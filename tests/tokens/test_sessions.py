@@ -60,7 +60,7 @@ async def test_login_and_logout_are_told_with_who_and_which(
     session_id = claims_of(refresh_token(pair))["sid"]
     assert [record.getMessage() for record in caplog.records] == [
         f"logged_in user_id={user.id!r} session_id={session_id!r}",
-        f"logged_out session_id={session_id!r}",
+        f"logged_out session_id={session_id!r} user_id={user.id!r}",
     ]
 
 
