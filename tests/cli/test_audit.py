@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,16 +167,25 @@ def test_tail_prints_the_last_ones_a_line_each() -> None:
 def following(output: Path, *options: str) -> Iterator[Callable[[], list[str]]]:
     """Run ``audit tail --follow`` and give what it has printed so far; in the end Ctrl-C ends it."""
     command = [sys.executable, "-m", "callcov_auth", "audit", "tail", "--follow", "--json", *options]
-    with output.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.PIPE, env=os.environ.copy())
-    try:
-        yield lambda: [json.loads(line)["event"] for line in output.read_text().splitlines()]
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=TIMEOUT)
-        assert b"Traceback" not in said
-    finally:
-        process.kill()
-        process.wait(TIMEOUT)
+    # A shell lets what it runs in the background ignore Ctrl-C, and so does whatever is started from there.
+    as_in_a_terminal = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with (
+        output.open("wb") as file,
+        subprocess.Popen(
+            command,
+            stdout=file,
+            stderr=subprocess.PIPE,
+            env=os.environ.copy(),
+            preexec_fn=as_in_a_terminal,
+        ) as process,
+    ):
+        try:
+            yield lambda: [json.loads(line)["event"] for line in output.read_text().splitlines()]
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=TIMEOUT)
+            assert b"Traceback" not in said
+        finally:
+            process.kill()
 
 
 def test_following_goes_on_with_what_comes(tmp_path: Path) -> None:
