@@ -50,7 +50,6 @@ echo '[GNUPG:] SIG_CREATED ' >&2
 
 ROOT = Path(__file__).parents[2]
 HERE = "tree"
-needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +122,6 @@ def commit(message: str = "work") -> str:
 # In many files
 
 
-@needs_git
 def test_in_ten_thousand_files_every_key_is_found_and_nothing_else(tree: Path) -> None:
     chance = random.Random(7)
     keys = new_keys(50)
@@ -459,7 +457,6 @@ def test_what_is_damaged_or_locked_is_named_and_the_rest_is_read(tree: Path) -> 
 # The history
 
 
-@needs_git
 def test_a_deleted_file_is_found_by_the_commit_that_brought_it(tree: Path) -> None:
     git("init", "--quiet")
     (tree / "a.txt").write_text("nothing\n")
@@ -477,7 +474,6 @@ def test_a_deleted_file_is_found_by_the_commit_that_brought_it(tree: Path) -> No
     assert git("show", f"{brought}:käse b.env") != ""
 
 
-@needs_git
 def test_everything_that_git_keeps_is_looked_at(tree: Path) -> None:
     keys = new_keys(8)
     git("init", "--quiet")
@@ -511,7 +507,6 @@ def test_everything_that_git_keeps_is_looked_at(tree: Path) -> None:
     ]
 
 
-@needs_git
 def test_a_history_is_looked_at_once_and_so_is_that_of_a_folder_in_it(tree: Path) -> None:
     first, second = new_keys(2)
     git("init", "--quiet")
@@ -538,7 +533,6 @@ def test_a_history_is_looked_at_once_and_so_is_that_of_a_folder_in_it(tree: Path
     assert re.fullmatch("bare.git![0-9a-f]{12}:a.txt", bare[0])
 
 
-@needs_git
 def test_the_repository_is_the_one_that_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a hook, for which git has set its own."""
     git("init", "--quiet")
@@ -550,7 +544,6 @@ def test_the_repository_is_the_one_that_is_named(tree: Path, monkeypatch: pytest
     assert len(places(HERE, "--git")) == 2
 
 
-@needs_git
 def test_a_repositorys_settings_run_no_program(tree: Path) -> None:
     git("init", "--quiet")
     program = (tree / "run").absolute()
@@ -577,7 +570,6 @@ def test_a_repositorys_settings_run_no_program(tree: Path) -> None:
     assert not Path("ran").exists()
 
 
-@needs_git
 def test_what_cannot_be_read_in_a_history_is_named_too(tree: Path) -> None:
     git("init", "--quiet")
     (tree / "a.gz").write_bytes(b"\x1f\x8b\x08")
@@ -588,7 +580,6 @@ def test_what_cannot_be_read_in_a_history_is_named_too(tree: Path) -> None:
     ]
 
 
-@needs_git
 def test_too_many_finds_end_the_reading_of_a_history(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaks, "MAX_KEPT", 3)
     git("init", "--quiet")
@@ -607,7 +598,6 @@ def test_an_object_that_is_cut_short_is_no_end_of_it() -> None:
         item.read(100)
 
 
-@needs_git
 def test_a_damaged_history_is_named(tree: Path) -> None:
     git("init", "--quiet")
     (tree / "a.txt").write_text("nothing")
@@ -785,7 +775,6 @@ def test_on_a_terminal_what_is_quick_is_not_shown(tree: Path) -> None:
     os.close(ours)
 
 
-@needs_git
 def test_the_hook_stops_a_commit_with_a_key(tree: Path) -> None:
     """As the pre-commit framework runs it: the entry, the arguments, then the staged files' names."""
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
