@@ -1,12 +1,15 @@
 """Work in threads of our own: its order, its bound, its cancellation, its end."""
 
+import asyncio
 import gc
 import threading
 import time
 import weakref
+from typing import Any
 
 import anyio
 import pytest
+import trio
 
 from callcov_auth.threads import Threads, check_cancelled
 
@@ -137,8 +140,6 @@ def test_a_loop_that_closed_meanwhile_costs_the_thread_nothing() -> None:
     threads, let_go = Threads(1, "tested"), threading.Event()
 
     async def leave() -> None:
-        import asyncio
-
         waiting = asyncio.ensure_future(threads.run(lambda: let_go.wait(TIMEOUT)))
         await asyncio.sleep(0.01)
         # Twice, for the first is only noted while the thread is at work.
@@ -149,3 +150,20 @@ def test_a_loop_that_closed_meanwhile_costs_the_thread_nothing() -> None:
     anyio.run(leave)
     let_go.set()
     assert anyio.run(threads.run, lambda: "still there") == "still there"
+
+
+def test_trio_as_a_guest_on_another_loop_is_served_as_trio() -> None:
+    threads = Threads(1, "tested")
+
+    async def host() -> str:
+        ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        trio.lowlevel.start_guest_run(
+            threads.run,
+            lambda: "by a thread",
+            run_sync_soon_threadsafe=asyncio.get_running_loop().call_soon_threadsafe,
+            done_callback=ended.set_result,
+        )
+        said: str = (await ended).unwrap()
+        return said
+
+    assert asyncio.run(host()) == "by a thread"

@@ -17,31 +17,34 @@ from benchmarks.harness.contest import Entrant, Round, Times, contest
 from benchmarks.harness.figures import FULL, Effort
 from benchmarks.harness.worker import said_by_worker
 
-Entrants = Callable[[AsyncExitStack], Awaitable[list[Entrant]]]
+Entrants = Callable[..., Awaitable[list[Entrant]]]
 
 
-async def contest_apart(entrants: Entrants, effort: Effort) -> tuple[list[Entrant], list[Round]]:
+async def contest_apart(
+    entrants: Entrants, effort: Effort, *arguments: str
+) -> tuple[list[Entrant], list[Round]]:
     """Return the entrants, and the rounds between them; with less than the full effort all of one process.
 
-    ``entrants`` is a function of a module, which the processes find by its name.
+    ``entrants`` is a function of a module, which the processes find by its name; it is called with a stack
+    of what is to be closed, and with ``arguments``.
     """
     async with AsyncExitStack() as stack:
-        known = await entrants(stack)
+        known = await entrants(stack, *arguments)
         if effort.name != FULL.name:
             return known, await contest(known, effort)
-    return known, [_round_apart(entrants, effort) for _ in range(effort.rounds)]
+    return known, [_round_apart(entrants, effort, arguments) for _ in range(effort.rounds)]
 
 
-def _round_apart(entrants: Entrants, effort: Effort) -> Round:
+def _round_apart(entrants: Entrants, effort: Effort, arguments: Sequence[str]) -> Round:
     named = [entrants.__module__, entrants.__name__, json.dumps(asdict(replace(effort, rounds=1)))]
-    return _read(said_by_worker(sys.executable, "round", *named))
+    return _read(said_by_worker(sys.executable, "round", *named, *arguments))
 
 
-async def one_round(module: str, name: str, effort: str) -> dict[str, Any]:
+async def one_round(module: str, name: str, effort: str, *arguments: str) -> dict[str, Any]:
     """Measure the one round of this process."""
     entrants: Entrants = getattr(import_module(module), name)
     async with AsyncExitStack() as stack:
-        rounds = await contest(await entrants(stack), Effort(**json.loads(effort)))
+        rounds = await contest(await entrants(stack, *arguments), Effort(**json.loads(effort)))
     return _written(rounds)
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -63,11 +64,13 @@ def run(groups: Sequence[str], effort: Effort, measure: Measure = in_worker) -> 
     failed: list[str] = []
     for group in groups:
         print(f"{group}: measuring", file=sys.stderr)
+        began = time.monotonic()
         try:
             figures += _twice_if_void(group, effort, measure)
         except subprocess.CalledProcessError:
             # What it was, the worker told.
             failed.append(group)
+        print(f"{group}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     return Run(effort.name, groups, figures, failed)
 
 

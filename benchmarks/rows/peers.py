@@ -1,4 +1,4 @@
-"""Each package that somebody would use instead, beside ours: in one process, in an environment of its own."""
+"""Each package that somebody would use instead, beside ours, in an environment of its own."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from subprocess import CalledProcessError
 from types import ModuleType
 
 from benchmarks import peers
-from benchmarks.harness.contest import Entrant, contest, itself
+from benchmarks.harness.apart import contest_apart
+from benchmarks.harness.contest import Entrant, itself
 from benchmarks.harness.figures import FULL, Effort, Figure
 from benchmarks.harness.subjects import added_by_ours, documented, proven, versions
 from benchmarks.harness.venvs import Environments, InstallFailed, NoSuchPython
@@ -20,6 +21,8 @@ from benchmarks.peers import ours
 from benchmarks.rows.hot import OTHERS
 
 KEY, AGAIN = "ours", "ours again"
+# What is fifty times as slow needs no more rounds to be told apart.
+ROUNDS = 15
 
 
 def peer_modules() -> Iterator[ModuleType]:
@@ -55,12 +58,9 @@ def is_installed(module: ModuleType) -> bool:
 
 
 async def beside_ours(module: ModuleType, effort: Effort) -> list[Figure]:
-    """Return the added times of a peer by ours, all measured in this process."""
-    async with AsyncExitStack() as stack:
-        entrants = [Entrant(KEY, await ours.with_key(stack)), Entrant(AGAIN, await ours.with_key(stack))]
-        theirs = await proven(await module.subjects(stack))
-        # What is fifty times as slow needs no more turns to be told apart.
-        rounds = await contest([*entrants, *theirs], replace(effort, turns=max(1, effort.turns // 2)))
+    """Return the added times of a peer by ours, in each round measured in the same process."""
+    fewer = replace(effort, rounds=min(effort.rounds, ROUNDS))
+    (_, _, *theirs), rounds = await contest_apart(entrants, fewer, module.__name__)
 
     def ratio(entrant: Entrant) -> Figure:
         name = entrant.subject.name
@@ -68,3 +68,9 @@ async def beside_ours(module: ModuleType, effort: Effort) -> list[Figure]:
         return added_by_ours(row, entrant, rounds, KEY, versions=versions(module.REQUIREMENTS))
 
     return [itself(f"ours, beside {module.__name__}", rounds, KEY, AGAIN), *map(ratio, theirs)]
+
+
+async def entrants(stack: AsyncExitStack, peer: str) -> list[Entrant]:
+    one, other = await ours.with_key(stack), await ours.with_key(stack)
+    theirs = await proven(await import_module(peer).subjects(stack))
+    return [Entrant(KEY, one), Entrant(AGAIN, other), *theirs]

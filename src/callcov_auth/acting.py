@@ -19,5 +19,7 @@ class Acting:
     path: str | None = None
 
 
+_NOBODY = Acting()
+
 # Made when somebody asks, for most requests have nothing to tell.
-who_acts: ContextVar[Callable[[], Acting]] = ContextVar("callcov_auth_who_acts", default=Acting)
+who_acts: ContextVar[Callable[[], Acting]] = ContextVar("callcov_auth_who_acts", default=lambda: _NOBODY)

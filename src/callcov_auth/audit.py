@@ -1,12 +1,11 @@
 """The audit log: who did what to which key, when, and from where, written in batches beside the answers."""
 
-import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 
 import anyio
-from anyio import to_thread
 
 from callcov_auth.acting import Acting, who_acts
 from callcov_auth.errors import AuthUnavailable
@@ -32,6 +31,7 @@ from callcov_auth.events import (
 )
 from callcov_auth.principal import Principal, principal_in_context
 from callcov_auth.store.protocol import MAX_AUDITED_NAME, AuditEntry, AuditStore
+from callcov_auth.threads import Threads
 
 AUDITED: frozenset[type[Event]] = frozenset(
     {
@@ -56,6 +56,7 @@ REFUSED_PERIOD = 60.0
 MAX_REFUSED = 4096
 DAY = 86400
 
+_FIELDS = {kind: [field.name for field in fields(kind)] for kind in AUDITED}
 # The fields of events that have a place of their own in an entry; the rest is its detail.
 _SUBJECTS = ("subject", "user_id", "owner")
 
@@ -83,6 +84,10 @@ class AuditLog:
         self._timer = timer
         self._on_event = on_event
         self._pending: list[_Noted] = []
+        # The batch that is written next, or again.
+        self._ready: list[AuditEntry] = []
+        # Of its own, for making entries takes longer than the loop has to spare.
+        self._threads = Threads(1, "audit")
         self._writing = anyio.Lock()
         self._is_full: anyio.Event | None = None
         self._prune_at = float("-inf")
@@ -112,9 +117,8 @@ class AuditLog:
     async def flush(self) -> None:
         """Write what is there. Where the store is down, it waits for the next time."""
         async with self._writing:
-            while (batch := self._pending[:BATCH]) and await self._write(batch):
-                # More may have come meanwhile.
-                del self._pending[: len(batch)]
+            while await self._is_ready() and await self._write(self._ready):
+                self._ready = []
                 self._tell_losses()
 
     async def prune(self) -> None:
@@ -132,13 +136,21 @@ class AuditLog:
 
     def give_up(self) -> None:
         """Count what could not be written; called once, when nothing will be written any more."""
-        self._lost += len(self._pending)
+        self._lost += len(self._pending) + len(self._ready)
         self._pending.clear()
+        self._ready = []
         self._tell_losses()
 
-    async def _write(self, noted: list["_Noted"]) -> bool:
-        # In a thread: together they take longer than the loop has to spare.
-        batch = await to_thread.run_sync(self._entries, noted)
+    async def _is_ready(self) -> bool:
+        """Make a batch's entries, unless one is left that could not be written; whether there is any."""
+        noted = self._pending[:BATCH]
+        if noted and not self._ready:
+            self._ready = await self._threads.run(partial(_entries, noted, self._issuer))
+            # More may have come meanwhile.
+            del self._pending[: len(noted)]
+        return bool(self._ready)
+
+    async def _write(self, batch: list[AuditEntry]) -> bool:
         # Shielded, for a write that has begun happens, and would be done twice if it were forgotten.
         with anyio.move_on_after(WRITE_TIMEOUT, shield=True):
             try:
@@ -148,13 +160,10 @@ class AuditLog:
             return True
         return False
 
-    def _entries(self, noted: list["_Noted"]) -> list[AuditEntry]:
-        return [entry_of(each, self._issuer) for each in noted]
-
     def _note(self, event: Event) -> None:
         if isinstance(event, Refused) and not self._is_news(event):
             return
-        if len(self._pending) >= MAX_PENDING:
+        if len(self._pending) + len(self._ready) >= MAX_PENDING:
             self._lost += 1
             return
         self._pending.append(_Noted(event, self._clock(), who_acts.get()(), principal_in_context.get(None)))
@@ -181,7 +190,8 @@ class AuditLog:
             emit(AuditLost(lost), self.hear)
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, which would double the time to make one, and a lookup waits for it.
+@dataclass(slots=True)
 class _Noted:
     """An event, when it was, who acted, and whose request ran: all that is gone a moment later."""
 
@@ -191,16 +201,20 @@ class _Noted:
     caller: Principal | None
 
 
+def _entries(noted: list[_Noted], issuer: str) -> list[AuditEntry]:
+    return [entry_of(each, issuer) for each in noted]
+
+
 def entry_of(noted: _Noted, issuer: str) -> AuditEntry:
     """Return an event as it is kept. What it says of itself goes before what is known of who acts."""
     event, who = noted.event, noted.who
-    fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
-    subject = next((fields.pop(name) for name in _SUBJECTS if name in fields), None)
+    said = {name: getattr(event, name) for name in _FIELDS[type(event)]}
+    subject = next((said.pop(name) for name in _SUBJECTS if name in said), None)
     if isinstance(event, Authenticated):
         subject = _named(event.subject, event.issuer, issuer)
-        fields |= {name: value for name in ("method", "path") if (value := getattr(who, name)) is not None}
-    key_id, session_id = fields.pop("key_id", None), fields.pop("session_id", None)
-    client, request_id = fields.pop("client", who.client), fields.pop("request_id", who.request_id)
+        said |= {name: value for name in ("method", "path") if (value := getattr(who, name)) is not None}
+    key_id, session_id = said.pop("key_id", None), said.pop("session_id", None)
+    client, request_id = said.pop("client", who.client), said.pop("request_id", who.request_id)
     actor = who.actor or _own_actor(event, subject) or _caller(noted.caller, issuer)
     if isinstance(event, LoggedOut):
         # A session that was named by its id alone is the caller's own.
@@ -215,7 +229,7 @@ def entry_of(noted: _Noted, issuer: str) -> AuditEntry:
         client=client,
         request_id=request_id,
         # In ASCII, so that every database takes it, whatever a path holds.
-        detail=json.dumps(fields),
+        detail=json.dumps(said),
     )
 
 

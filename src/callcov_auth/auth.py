@@ -267,9 +267,9 @@ class Auth:
         # Whoever comes after a revocation must not board a lookup that began before it.
         name = (header, self.callers.version)
         caller = (
-            self.callers.get(header)
+            (self.callers.get(header) if header != authorization else None)
             or self.callers.get(self._rated + header)
-            or await self._flights.run(name, partial(self._look_up, credential))
+            or await self._flights.run(name, partial(self._look_up, credential, header))
         )
         if isinstance(caller, RatedPrincipal):
             await count_use(caller, self._key_counters)
@@ -286,14 +286,13 @@ class Auth:
         is_held = self.callers.holds(header) or self.callers.holds(self._rated + header)
         return is_held or (header, self.callers.version) in self._flights
 
-    async def _look_up(self, credential: Credential) -> Principal:
+    async def _look_up(self, credential: Credential, header: bytes) -> Principal:
         # Before the lookup: see PrincipalCache.put.
         version = self.callers.version
         if credential.kind == "api_key":
             principal = await self._keys.validate(credential.text)
         else:
             principal = await self._tokens.verify(credential.text)
-        header = credential.header
         name = self._rated + header if isinstance(principal, RatedPrincipal) else header
         self.callers.put(name, principal, self._until(principal), version=version)
         if is_told(Authenticated, self.on_event):

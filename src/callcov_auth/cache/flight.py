@@ -47,9 +47,6 @@ class SingleFlight(Generic[T]):
                 raise flight.error.with_traceback(None)
             if flight.result is not None:
                 return flight.result
-        return await self._lead(name, work)
-
-    async def _lead(self, name: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         flight = self._flights[name] = _Flight()
         try:
             flight.result = await work()

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from callcov_auth.principal import Principal
@@ -19,7 +19,8 @@ class Epoch:
     trusted_until: float
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, which would double the time to make one, and a lookup waits for it.
+@dataclass(slots=True)
 class Entry:
     """A caller, good before ``until`` and before ``epoch.trusted_until``.
 
@@ -147,9 +148,10 @@ class PrincipalCache:
         self.keeps_order = 2 * len(self._entries) >= self._size
 
 
-def _tags(principal: Principal) -> Iterator[tuple[Target, str]]:
+def _tags(principal: Principal) -> list[tuple[Target, str]]:
+    tags: list[tuple[Target, str]] = [("user", principal.subject)]
     if principal.key_id is not None:
-        yield "key", principal.key_id
+        tags.append(("key", principal.key_id))
     if principal.session_id is not None:
-        yield "session", principal.session_id
-    yield "user", principal.subject
+        tags.append(("session", principal.session_id))
+    return tags

@@ -28,6 +28,10 @@ class Prepared:
         """Execute it by way of SQLAlchemy. Raises its errors."""
         return connection.exec_driver_sql(self.sql, self.parameters(values))
 
+    def for_each(self, rows: Sequence[Mapping[str, Any]], connection: Connection) -> None:
+        """Execute it with each of ``rows``. Raises SQLAlchemy's errors."""
+        connection.exec_driver_sql(self.sql, list(map(self.parameters, rows)))
+
     def parameters(self, values: Mapping[str, Any]) -> Any:
         """Return ``values`` as the driver takes them."""
         return values if self._names is None else tuple(map(values.__getitem__, self._names))

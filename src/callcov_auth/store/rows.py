@@ -2,9 +2,12 @@
 
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
+
+from sqlalchemy import Table
 
 from callcov_auth.errors import ValidationFailed
 from callcov_auth.store.protocol import AuditEntry, Key, OwnedKey, SealedKey, Session, User
@@ -72,30 +75,29 @@ def to_audit_entry(row: Sequence[Any]) -> AuditEntry:
     return AuditEntry(*(*row[1:], row[0]))
 
 
+def _read_by(table: Table, *left_out: str) -> Callable[[Any], dict[str, Any]]:
+    """Return what reads a record's fields by the names of the table's columns, which are found once."""
+    names = [column.name for column in table.columns if column.name not in left_out]
+    fields = attrgetter(*names)
+    return lambda record: dict(zip(names, fields(record), strict=True))
+
+
+_user, _key, _session = _read_by(users), _read_by(api_keys), _read_by(sessions)
+
+sealed_values: Callable[[SealedKey], dict[str, Any]] = _read_by(signing_keys)
+audit_values: Callable[[AuditEntry], dict[str, Any]] = _read_by(audit, "id")
+
+
 def user_values(user: User) -> dict[str, Any]:
-    return {column.name: getattr(user, column.name) for column in users.columns} | {
-        "scopes": joined_scopes(user.scopes)
-    }
+    return _user(user) | {"scopes": joined_scopes(user.scopes)}
 
 
 def key_values(key: Key) -> dict[str, Any]:
-    return {column.name: getattr(key, column.name) for column in api_keys.columns} | {
-        "scopes": joined_scopes(key.scopes)
-    }
+    return _key(key) | {"scopes": joined_scopes(key.scopes)}
 
 
 def session_values(session: Session) -> dict[str, Any]:
-    return {column.name: getattr(session, column.name) for column in sessions.columns} | {
-        "superseded": joined_times(session.superseded)
-    }
-
-
-def sealed_values(key: SealedKey) -> dict[str, Any]:
-    return {column.name: getattr(key, column.name) for column in signing_keys.columns}
-
-
-def audit_values(entry: AuditEntry) -> dict[str, Any]:
-    return {column.name: getattr(entry, column.name) for column in audit.columns if column is not audit.c.id}
+    return _session(session) | {"superseded": joined_times(session.superseded)}
 
 
 def to_cursor(last: Key | Session) -> str:

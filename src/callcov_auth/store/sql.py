@@ -96,6 +96,12 @@ _END_SESSIONS = delete(sessions).where(
     sessions.c.subject == bindparam("owner"), sessions.c.expires_at <= bindparam("now")
 )
 _INSERT_SESSION = insert(sessions)
+_INSERT_ENTRY = (
+    insert(audit)
+    .values({column: bindparam(column.name) for column in audit.columns if column is not audit.c.id})
+    # Without a RETURNING, for nobody asks which ids they got.
+    .inline()
+)
 _WITH_PASSWORD = (
     select(users.c.id)
     .where(
@@ -143,6 +149,7 @@ class SqlStore:
         self._with_password = Prepared(_WITH_PASSWORD, dialect)
         self._end_sessions = Prepared(_END_SESSIONS, dialect)
         self._insert_session = Prepared(_INSERT_SESSION, dialect)
+        self._insert_entry = Prepared(_INSERT_ENTRY, dialect)
 
     def __repr__(self) -> str:
         return "SqlStore()"
@@ -402,14 +409,13 @@ class SqlStore:
         return await self._read(work)
 
     async def add_audit_entries(self, entries: Sequence[AuditEntry]) -> None:
-        values = [audit_values(entry) for entry in entries]
-
         def work(connection: Connection) -> None:
+            rows = list(map(audit_values, entries))
             # As for the feed: a reader's cursor must not pass over an id that is committed later.
             hold(connection, AUDIT)
-            connection.execute(insert(audit), values)
+            self._insert_entry.for_each(rows, connection)
 
-        if values:
+        if entries:
             await self._write(work)
 
     async def audit_entries(
