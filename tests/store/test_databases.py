@@ -188,6 +188,37 @@ async def test_a_write_that_fails_in_its_last_part_undoes_the_others(
     await store.aclose()
 
 
+async def test_a_session_that_cannot_be_added_undoes_what_its_login_deleted(
+    database: Database, store: SqlStore
+) -> None:
+    """It is written past SQLAlchemy, which undoes and names errors for all else."""
+    await with_user(store)
+    await store.add_session(make_session(expires_at=LATER))
+    await store.add_session(make_session("ses_2"))
+    with pytest.raises(Conflict):
+        # The first has ended by then, and the second has the same id.
+        await store.add_session(make_session("ses_2", created_at=LATER, expires_at=LATER + 1))
+    assert await store.session("ses_1") == make_session(expires_at=LATER)
+    # On the same connection.
+    await store.add_session(make_session("ses_3"))
+    assert database.query("SELECT id FROM callcov_sessions ORDER BY id") == [
+        ("ses_1",),
+        ("ses_2",),
+        ("ses_3",),
+    ]
+
+
+async def test_a_session_waits_for_another_writer_no_longer_than_the_bound(
+    database: Database, impatient: SqlStore
+) -> None:
+    await with_user(impatient)
+    password_hash = make_user().password_hash
+    with database.locked(), pytest.raises(AuthUnavailable) as refusal:
+        await impatient.add_session(make_session(), password_hash=password_hash)
+    assert refusal.value.reason in ("store_OperationalError", "store_LockNotAvailable")
+    assert await impatient.add_session(make_session(), password_hash=password_hash)
+
+
 async def test_as_many_changes_as_one_poll_reads_are_told_one_by_one(
     database: Database, store: SqlStore
 ) -> None:

@@ -42,6 +42,7 @@ class Pair:
     there: SqlStore
     _reached: threading.Event = field(default_factory=threading.Event)
     _released: threading.Event = field(default_factory=threading.Event)
+    _holds: bool = False
     said: list[Any] = field(default_factory=list)
     """What the first and the second came to, in the order of their calls: a result or a refusal's code."""
 
@@ -56,7 +57,7 @@ class Pair:
             await self._note(1, second)
             done.set()
 
-        event.listen(self.here._database.writing.engine, "commit", self._hold)
+        self._holds = True
         async with anyio.create_task_group() as group:
             group.start_soon(self._note, 0, first)
             assert await to_thread.run_sync(self._reached.wait, TIMEOUT)
@@ -66,11 +67,25 @@ class Pair:
             if meanwhile is not None:
                 await meanwhile()
             self._released.set()
-        event.remove(self.here._database.writing.engine, "commit", self._hold)
+        self._holds = False
 
-    def _hold(self, _: Any) -> None:
-        self._reached.set()
-        assert self._released.wait(TIMEOUT)
+    def hold_commits(self) -> None:
+        """See every commit of here, before its first connection is made."""
+        engine = self.here._database.writing.engine
+        if engine.dialect.name == "sqlite":
+            # What it runs itself, for not all writes come by way of SQLAlchemy.
+            event.listen(engine, "connect", lambda driver, _: driver.set_trace_callback(self._ran))
+        else:
+            event.listen(engine, "commit", self._hold)
+
+    def _ran(self, statement: str) -> None:
+        if statement == "COMMIT":
+            self._hold()
+
+    def _hold(self, *_: Any) -> None:
+        if self._holds:
+            self._reached.set()
+            assert self._released.wait(TIMEOUT)
 
     async def _note(self, place: int, call: Call) -> None:
         try:
@@ -82,9 +97,11 @@ class Pair:
 @pytest.fixture
 async def pair(database: Database) -> AsyncIterator[Pair]:
     here, there = SqlStore(database.url), SqlStore(database.url)
+    pair = Pair(here, there)
+    pair.hold_commits()
     await here.open()
     await there.open()
-    yield Pair(here, there)
+    yield pair
     await here.aclose()
     await there.aclose()
 

@@ -1,12 +1,14 @@
 """What differs between the databases, as one record that each of them fills in."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
 
 from callcov_auth.store.kept import KeptConnections
+from callcov_auth.store.prepared import Execute
 
 # Names of the locks that are held until a transaction ends, within callcov-auth (pg_advisory_xact_lock).
 Lock = int
@@ -33,6 +35,8 @@ class Database:
     """Whether there is but one connection, for reads and writes."""
     begin: Callable[[Connection, float | None], None]
     """Begins a write, which may take so many seconds; None for the usual bound."""
+    prepared: Callable[[], AbstractContextManager[Execute]]
+    """A write of prepared statements alone, as fast as the driver lets it be. Raises SQLAlchemy's errors."""
     snapshot: Callable[[Connection, float], None]
     """Begins to read what there is at one moment; each statement may take so many seconds."""
     prepare: Callable[[], None]

@@ -46,16 +46,27 @@ class KeptConnections:
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """Lend a connection in autocommit."""
-        with self._lent() as connection:
-            yield connection
+        with self.lent() as kept:
+            yield kept.connection
             # What SQLAlchemy calls a transaction; the database knows of none.
-            connection.rollback()
+            kept.connection.rollback()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """Lend a connection in a transaction, as ``Engine.begin`` does."""
-        with self._lent() as connection, connection.begin():
-            yield connection
+        with self.lent() as kept, kept.connection.begin():
+            yield kept.connection
+
+    @contextmanager
+    def lent(self) -> Iterator[Kept]:
+        """Lend a connection as it is, for who leaves no transaction open but by an error."""
+        kept = self.take()
+        try:
+            yield kept
+        except BaseException:
+            self.give_up(kept)
+            raise
+        self.give_back(kept)
 
     def take(self) -> Kept:
         """Return a connection, for one of ``give_back`` and ``give_up``."""
@@ -82,16 +93,6 @@ class KeptConnections:
         while (kept := self._latest()) is not None:
             kept.connection.close()
         self.engine.dispose()
-
-    @contextmanager
-    def _lent(self) -> Iterator[Connection]:
-        kept = self.take()
-        try:
-            yield kept.connection
-        except BaseException:
-            self.give_up(kept)
-            raise
-        self.give_back(kept)
 
     def _latest(self) -> Kept | None:
         # Another thread may take the last one between a look and a step.

@@ -18,7 +18,7 @@ from callcov_auth.errors import AuthError, AuthUnavailable, Conflict
 from callcov_auth.events import OnEvent
 from callcov_auth.store.breaker import Breaker
 from callcov_auth.store.database import Database
-from callcov_auth.store.prepared import Lookup
+from callcov_auth.store.prepared import Execute, Lookup
 from callcov_auth.threads import Threads
 
 T = TypeVar("T")
@@ -71,7 +71,11 @@ class Lanes:
 
     async def write(self, work: Work[T], *, seconds: float | None = None) -> T:
         """Run ``work`` in a transaction, which may take ``seconds``. Raises Conflict, AuthUnavailable."""
-        return await self._run(self._writes, partial(self._writing, work, seconds))
+        return await self._run(self._writes, partial(self._writing, partial(self._write_once, work, seconds)))
+
+    async def write_prepared(self, work: Callable[[Execute], T]) -> T:
+        """Run ``work`` of prepared statements in a transaction. Raises Conflict, AuthUnavailable."""
+        return await self._run(self._writes, partial(self._writing, partial(self._write_prepared, work)))
 
     async def snapshot(self, work: Work[T], *, seconds: float) -> T:
         """Run ``work`` on what there is at one moment; each of its statements may take ``seconds``."""
@@ -130,18 +134,22 @@ class Lanes:
         with self._database.reading.connection() as connection:
             return work(connection)
 
-    def _writing(self, work: Work[T], seconds: float | None) -> T:
+    def _writing(self, write: Callable[[], T]) -> T:
         try:
-            return self._write_once(work, seconds)
+            return write()
         except SQLAlchemyError as error:
             if not self._database.is_collision(error):
                 raise
-        return self._write_once(work, seconds)
+        return write()
 
     def _write_once(self, work: Work[T], seconds: float | None) -> T:
         with self._database.writing.begin() as connection:
             self._database.begin(connection, seconds)
             return work(connection)
+
+    def _write_prepared(self, work: Callable[[Execute], T]) -> T:
+        with self._database.prepared() as execute:
+            return work(execute)
 
     def _watching(self, work: Work[T], seconds: float) -> T:
         with self._database.writing.begin() as connection:

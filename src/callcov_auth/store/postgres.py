@@ -6,7 +6,9 @@ nothing stands between.
 """
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from traceback import clear_frames
 from typing import Any, TypeVar
@@ -17,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from callcov_auth.settings import SettingsError
 from callcov_auth.store.database import Database
 from callcov_auth.store.kept import KeptConnections
+from callcov_auth.store.prepared import Execute
 
 try:
     import psycopg
@@ -64,17 +67,19 @@ _SCHEME = re.compile(r"^postgres(?:ql)?(?:\+(\w+))?://")
 def postgres_database(url: str) -> Database:
     """``url`` is libpq's, with all that it can say (PostgreSQL, §34.1.1.2). Raises SettingsError."""
     options = _ALWAYS | _options(url)
+    # Asked first whether it is alive, for a write cannot be tried again.
+    writing = _engine(options, WRITERS, pool_pre_ping=True)
     return Database(
         reading=KeptConnections(
             _engine(options, READERS, isolation_level="AUTOCOMMIT", pool_reset_on_return=None),
             longest=_RECYCLE,
         ),
-        # Asked first whether it is alive, for a write cannot be tried again.
-        writing=_engine(options, WRITERS, pool_pre_ping=True),
+        writing=writing,
         readers=READERS,
         writers=WRITERS,
         takes_turns=False,
         begin=_begin,
+        prepared=partial(_prepared, writing),
         snapshot=_snapshot,
         prepare=_nothing,
         errors=(psycopg.Error,),
@@ -194,6 +199,14 @@ def _begin(connection: Connection, seconds: float | None) -> None:
             func.set_config("lock_timeout", _milliseconds(seconds or LOCK_TIMEOUT), True),
         )
     )
+
+
+@contextmanager
+def _prepared(writing: Engine) -> Iterator[Execute]:
+    # By way of SQLAlchemy, which sees when a connection has ended; the way to a server takes longer.
+    with writing.begin() as connection:
+        _begin(connection, None)
+        yield lambda prepared, values: prepared.over(values, connection)
 
 
 def _snapshot(connection: Connection, seconds: float) -> None:

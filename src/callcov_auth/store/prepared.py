@@ -37,6 +37,10 @@ class Prepared:
         return values if self._names is None else tuple(map(values.__getitem__, self._names))
 
 
+Execute = Callable[[Prepared, Mapping[str, Any]], Any]
+"""Executes a statement with its parameters, in a transaction; what it returns has ``fetchone``."""
+
+
 class Lookup(Generic[T]):
     """A SELECT. ``to`` reads a row as the driver gives it: by position, with the driver's own types."""
 

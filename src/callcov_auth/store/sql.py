@@ -34,7 +34,7 @@ from callcov_auth.events import OnEvent
 from callcov_auth.settings import SettingsError
 from callcov_auth.store.database import AUDIT, FEED, MIGRATION, SIGNING_KEYS, Database, hold
 from callcov_auth.store.lanes import Lanes
-from callcov_auth.store.prepared import Lookup, Prepared
+from callcov_auth.store.prepared import Execute, Lookup, Prepared
 from callcov_auth.store.protocol import (
     AuditEntry,
     Change,
@@ -322,17 +322,16 @@ class SqlStore:
         return await self._read(lambda connection: _pairs(connection, grouped))
 
     async def add_session(self, session: Session, *, password_hash: str | None = None) -> bool:
-        def work(connection: Connection) -> bool:
+        def work(execute: Execute) -> bool:
             if password_hash is not None:
                 wanted = {"user_id": session.subject, "password_hash": password_hash}
-                if self._with_password.over(wanted, connection).first() is None:
+                if execute(self._with_password, wanted).fetchone() is None:
                     return False
-            ended = {"owner": session.subject, "now": session.created_at}
-            self._end_sessions.over(ended, connection)
-            self._insert_session.over(session_values(session), connection)
+            execute(self._end_sessions, {"owner": session.subject, "now": session.created_at})
+            execute(self._insert_session, session_values(session))
             return True
 
-        return await self._write(work)
+        return await self.lanes.write_prepared(work)
 
     async def session(self, session_id: str) -> Session | None:
         return await self._first(self._session_by_id, session_id=session_id)

@@ -3,16 +3,19 @@
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from callcov_auth.store.database import Database, never
 from callcov_auth.store.kept import KeptConnections
+from callcov_auth.store.prepared import Execute
 
 # How long a write waits for another process to give the lock back, in milliseconds.
 BUSY_TIMEOUT_MS = 5000
@@ -36,6 +39,7 @@ def sqlite_database(url: str) -> Database:
         writers=1,
         takes_turns=in_memory,
         begin=_begin,
+        prepared=partial(_prepared, kept),
         snapshot=_snapshot,
         prepare=partial(_create_private, parsed.database),
         errors=(sqlite3.Error,),
@@ -46,9 +50,25 @@ def sqlite_database(url: str) -> Database:
     )
 
 
+# The write lock is taken now, for a transaction that reads first cannot take it later without failing.
+_BEGIN = "BEGIN IMMEDIATE"
+
+
 def _begin(connection: Connection, _seconds: float | None) -> None:
-    # Taken now, for a transaction that reads first cannot take it later without failing.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql(_BEGIN)
+
+
+@contextmanager
+def _prepared(kept: KeptConnections) -> Iterator[Execute]:
+    """Begin a write past SQLAlchemy, which takes longer over a session than SQLite itself."""
+    with kept.lent() as lent:
+        driver = lent.driver
+        try:
+            driver.execute(_BEGIN)
+            yield lambda prepared, values: driver.execute(prepared.sql, prepared.parameters(values))
+            driver.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(None, None, error, sqlite3.Error, hide_parameters=True) from None
 
 
 def _snapshot(connection: Connection, _seconds: float) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -38,14 +39,23 @@ class SigningKey:
     def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
         """Return a compact JWS with ``{alg, kid, typ}`` for a header: RFC 7515 §7.1."""
         # PyJWT signs, but does not put it together, which takes it four times as long as all of this.
-        header = encode(_json({"alg": self.alg, "kid": self.kid, "typ": typ}))
-        signed = f"{header}.{encode(_json(claims))}"
+        signed = f"{_header(self.alg, self.kid, typ)}.{encode(_json(claims))}"
         signature = jwt.get_algorithm_by_name(self.alg).sign(signed.encode("ascii"), self.key)
         return f"{signed}.{encode(signature)}"
 
 
+# A process has few keys, and each signs tokens of few types.
+@lru_cache(maxsize=64)
+def _header(alg: str, kid: str, typ: str) -> str:
+    return encode(_json({"alg": alg, "kid": kid, "typ": typ}))
+
+
+# json.dumps makes an encoder at each call that names separators.
+_encoder = json.JSONEncoder(separators=(",", ":"))
+
+
 def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode("ascii")
+    return _encoder.encode(value).encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
