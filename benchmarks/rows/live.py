@@ -20,7 +20,8 @@ from benchmarks.harness.samples import figure_of, percentile
 from benchmarks.harness.serving import Cores, Served, cores, keeping_to, serving
 from benchmarks.harness.wrk import script, served_per_second
 
-ROUNDS = 15
+# As many as it takes until the bare app equals itself within 0.015 on a machine that is not alone.
+ROUNDS = 40
 # Of each batch, in seconds: of wrk, which knows whole ones only, and of the open loop.
 BATCH, SHORT_BATCH = 1, 0.3
 # Before each batch, in seconds and at this rate, so that no server begins with cold caches.
