@@ -29,7 +29,7 @@ from callcov_auth.store.protocol import Key, User
 from callcov_auth.store.sql import SqlStore
 from tests.keys.test_validator import CountingStore, bearer, refusal_of
 from tests.support.clock import Clock
-from tests.support.polling import eventually
+from tests.support.polling import TIMEOUT, eventually
 from tests.support.settings import make_settings
 
 pytestmark = pytest.mark.anyio
@@ -386,14 +386,14 @@ async def test_a_full_queue_is_503_and_holds_no_login_up(
 
     def slow(_text: bytes, _hash: bytes) -> bool:
         running.append(threading.current_thread())
-        release.wait(10)
+        release.wait(3 * TIMEOUT)
         return False
 
     monkeypatch.setattr(bcrypt, "checkpw", slow)
     async with anyio.create_task_group() as group:
         for number in range(MAX_WAITING):
             group.start_soon(refusal_of, auth, f"Bearer {PREFIX}-{number}")
-        with anyio.fail_after(10):
+        with anyio.fail_after(TIMEOUT):
             while auth._keys.salted._lane._waiting < MAX_WAITING:
                 await anyio.sleep(0.001)
         refusal = await refusal_of(auth, f"Bearer {PREFIX}-one-more")

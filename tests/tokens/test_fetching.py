@@ -247,7 +247,8 @@ async def test_a_redirect_within_the_origin_is_followed(status: int, site: Site)
 async def test_a_redirect_elsewhere_is_refused_and_not_followed(target: str, site: Site, other: Site) -> None:
     other.shows("/keys", KEYS)
     target = target.format(other=other.url, plain=site.url.replace("https:", "http:"))
-    assert await reason_of(site.redirects("/keys", target)) == "redirect_to_another_origin"
+    # httpx2 refuses to read some of them before we do: until 2.10 a data URL, as InvalidURL.
+    assert await reason_of(site.redirects("/keys", target)) in ("redirect_to_another_origin", "InvalidURL")
     assert len(site.seen) == 1
     assert other.seen == []
 
@@ -257,7 +258,9 @@ async def test_a_redirect_elsewhere_is_refused_and_not_followed(target: str, sit
 )
 async def test_a_redirect_that_is_no_address_is_refused(target: str, site: Site) -> None:
     site.answers["/keys"] = lambda: Response(status_code=302, headers={"location": target})
-    assert await reason_of(site.url + "/keys") == "ValueError"
+    # The second is what older versions of httpx2 make of it.
+    assert await reason_of(site.url + "/keys") in ("ValueError", "RemoteProtocolError")
+    assert len(site.seen) == 1
 
 
 async def test_redirects_come_to_an_end(site: Site) -> None:
