@@ -1,0 +1,1 @@
+"""FastAPI: login, API keys, scopes on routes, OpenAPI."""

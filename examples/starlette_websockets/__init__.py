@@ -1,0 +1,1 @@
+"""Starlette with WebSockets: a credential in the header or as a subprotocol, refusal before accept."""
