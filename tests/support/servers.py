@@ -14,7 +14,7 @@ START_TIMEOUT = 20.0
 @contextmanager
 def serve(app: Any, **config: Any) -> Iterator[str]:
     """Run ``app`` on uvicorn in a thread and give its base URL. ``config`` is ``uvicorn.Config``'s."""
-    options = {
+    options: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": 0,
         "log_level": "warning",
