@@ -8,6 +8,7 @@ from functools import partial
 import anyio
 
 from callcov_auth.acting import Acting, who_acts
+from callcov_auth.age import DAY
 from callcov_auth.errors import AuthUnavailable
 from callcov_auth.events import (
     AuditLost,
@@ -54,7 +55,6 @@ WRITE_TIMEOUT = 10.0
 # A refused key that is tried again and again from one address makes one entry in so many seconds.
 REFUSED_PERIOD = 60.0
 MAX_REFUSED = 4096
-DAY = 86400
 
 _FIELDS = {kind: [field.name for field in fields(kind)] for kind in AUDITED}
 # The fields of events that have a place of their own in an entry; the rest is its detail.

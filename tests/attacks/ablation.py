@@ -13,6 +13,7 @@ import callcov_auth
 
 PACKAGE = Path(callcov_auth.__file__).parent
 MODULES = (
+    "base64url",
     "strict_json",
     "credential",
     "auth",

@@ -122,9 +122,9 @@ API_KEYS = (
     Row("keys.validator.KeyValidator._refuse_ended: key_expired", case("api_keys", "one that ended")),
 )
 TOKENS = (
-    Row("tokens.base64url.decode: not_base64url", refresh("'=' after it")),
+    Row("base64url.decode: not_base64url", refresh("'=' after it")),
     Row(
-        "tokens.base64url.decode: not_canonical_base64url",
+        "base64url.decode: not_canonical_base64url",
         case("encodings", "a loose end in the signature of own"),
     ),
     Row("tokens.guards.take_apart: too_long", refresh("one that is too long")),

@@ -6,7 +6,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from callcov_auth.keys.service import DAY, NewKey
+from callcov_auth.age import age_in_days
+from callcov_auth.keys.service import NewKey
 from callcov_auth.store.protocol import Key, KeyPage, User
 from callcov_auth.tokens.issuer import TokenPair
 
@@ -82,7 +83,7 @@ class ListedKey(KeyAnswer):
 
     @classmethod
     def of(cls, key: Key, *, now: float, rotation_days: int) -> Self:
-        age_days = int((now - key.created_at) // DAY)
+        age_days = age_in_days(key.created_at, now)
         return cls(
             last_used_at=rfc3339_or_none(key.last_used_at),
             revoked_at=rfc3339_or_none(key.revoked_at),

@@ -10,13 +10,14 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TypeVar
 
+from callcov_auth.age import DAY
 from callcov_auth.errors import InsufficientPermissions, ValidationFailed
 from callcov_auth.events import KeyCreated, emit
 from callcov_auth.keys import foreign
 from callcov_auth.keys.format import PREFIX_LENGTH
 from callcov_auth.keys.import_rows import ImportLine, ImportRow, Tally
 from callcov_auth.keys.salted import MAX_CANDIDATES
-from callcov_auth.keys.service import DAY, KeyService, granted, new_id
+from callcov_auth.keys.service import KeyService, granted, new_id
 from callcov_auth.store.protocol import Key, User
 from callcov_auth.validation import validated
 

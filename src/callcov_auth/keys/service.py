@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from callcov_auth.age import DAY
 from callcov_auth.cache.feed import Feed
 from callcov_auth.errors import InsufficientPermissions, NotFound
 from callcov_auth.events import KeyCreated, KeyRevoked, KeyRotated, OnEvent, emit
@@ -19,7 +20,6 @@ from callcov_auth.settings import AuthSettings
 from callcov_auth.store.protocol import Change, Key, KeyPage, OwnedKey, Store, User
 from callcov_auth.validation import WHOLE, Input, Line, PageRequest, Scopes, StoredText, validated
 
-DAY = 86400
 # The longest that a key which was rotated goes on working.
 MAX_GRACE = 30 * DAY
 

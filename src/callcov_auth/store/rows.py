@@ -1,7 +1,6 @@
 """Rows of the tables ↔ the records of the store, and the cursor of a list."""
 
 import math
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
@@ -9,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
+from callcov_auth import base64url
 from callcov_auth.errors import ValidationFailed
 from callcov_auth.store.protocol import AuditEntry, Key, OwnedKey, SealedKey, Session, User
 from callcov_auth.store.tables import api_keys, audit, sessions, signing_keys, users
@@ -101,12 +101,12 @@ def session_values(session: Session) -> dict[str, Any]:
 
 
 def to_cursor(last: Key | Session) -> str:
-    return urlsafe_b64encode(f"{last.created_at!r} {last.id}".encode()).decode("ascii").rstrip("=")
+    return base64url.encode(f"{last.created_at!r} {last.id}".encode())
 
 
 def from_cursor(cursor: str) -> tuple[float, str]:
     try:
-        created_at, last_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").split(" ")
+        created_at, last_id = base64url.decode(cursor).decode("ascii").split(" ")
         moment = float(created_at)
     except ValueError:
         moment, last_id = math.nan, ""

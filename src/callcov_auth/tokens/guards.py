@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from callcov_auth import base64url
 from callcov_auth.credential import MAX_VALUE_BYTES
 from callcov_auth.errors import InvalidToken
 from callcov_auth.strict_json import NotStrictJson, read_object
-from callcov_auth.tokens import base64url
 
 DESCRIPTION = "The token is not valid"
 

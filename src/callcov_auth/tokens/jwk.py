@@ -11,7 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from jwt import PyJWS
 from jwt.exceptions import PyJWTError
 
-from callcov_auth.tokens import base64url
+from callcov_auth import base64url
 from callcov_auth.tokens.algorithms import ALGORITHMS, MAX_RSA_BITS, MIN_RSA_BITS, Algorithm
 from callcov_auth.tokens.roca import has_roca_fingerprint
 from callcov_auth.tokens.small_order import has_small_order

@@ -12,10 +12,10 @@ from typing import Any
 
 import jwt
 
+from callcov_auth.base64url import encode
 from callcov_auth.settings import AuthSettings
 from callcov_auth.strict_json import NotStrictJson, read_object
 from callcov_auth.tokens.algorithms import ALGORITHMS
-from callcov_auth.tokens.base64url import encode
 from callcov_auth.tokens.jwk import BadKey, VerifyingKey, load_key
 from callcov_auth.weak_secrets import weakness
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt import PyJWS
 from pydantic import Field
 
+from callcov_auth.age import DAY
 from callcov_auth.errors import AuthUnavailable, Conflict, NotFound
 from callcov_auth.events import OnEvent, SigningKeyAdded, SigningKeyRetired, emit
 from callcov_auth.settings import AuthSettings, SigningAlgorithm
@@ -25,7 +26,6 @@ from callcov_auth.tokens.keyring import KEY_SET_MAX_AGE, Keyring
 from callcov_auth.tokens.stored_keys import KEYRING_INTERVAL, StoredKeys
 from callcov_auth.validation import Input, validated
 
-DAY = 86400
 # By then our other processes show the key, and whoever kept our key set before they did has asked again.
 PUBLISH_AHEAD = KEY_SET_MAX_AGE + 2 * KEYRING_INTERVAL
 # Others take a set of a hundred keys at most, ours among them; the settings' come on top.

@@ -1,5 +1,6 @@
 """How keys, tokens and sessions end."""
 
+from callcov_auth.age import DAY
 from callcov_auth.demo.answers import Answer, accepted, hold, refused
 from callcov_auth.demo.conversation import ANALYSIS, KEYS, LOGOUT, ME, Step, Talk, eventually
 from callcov_auth.demo.servers import OTHER_EMAIL
@@ -9,7 +10,6 @@ from callcov_auth.demo.steps.tokens import ACCESS_SECONDS, log_in, refresh
 GRACE_SECONDS = 60
 REFRESH_SECONDS = 604_800
 MAX_KEYS = 10
-DAY = 86_400
 
 
 def a_key_is_revoked(talk: Talk) -> None:
