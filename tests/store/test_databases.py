@@ -1,15 +1,19 @@
 """What both databases add to the contract: durable, concurrent, shared with others, and bounded."""
 
+import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
+from typing import Any
 
 import anyio
 import pytest
 from anyio import to_thread
+from sqlalchemy import Engine, event
 
 from callcov_auth.errors import AuthUnavailable, Conflict
 from callcov_auth.store import postgres, sql, sqlite
-from callcov_auth.store.protocol import Change, Store
+from callcov_auth.store.protocol import AuditEntry, Change, Store
 from callcov_auth.store.sql import SqlStore
 from callcov_auth.testing.store_contract.samples import (
     NO_LIMIT,
@@ -25,6 +29,8 @@ from tests.support.databases import Database
 pytestmark = pytest.mark.anyio
 
 LATER = NOW + 60
+# What SQLite does, in instructions of its machine, to read a row and pass it over.
+STEPS_A_ROW = 4
 
 OTHER_PROCESS = """
 import sys
@@ -284,3 +290,37 @@ def _make_changes(database: Database, count: int) -> None:
         f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) "
         f"INSERT INTO callcov_revocations (target, target_id, at) SELECT 'key', 'key_' || i, {NOW} FROM n"
     )
+
+
+async def test_what_is_older_is_not_read_for_what_came_since(store: SqlStore, database: Database) -> None:
+    nobody = dict.fromkeys(("actor", "subject", "key_id", "session_id", "client", "request_id"))
+    old, new = 20_000, 2_000
+    await store.add_audit_entries(
+        [AuditEntry(at=NOW + at, event="key_created", detail="{}", **nobody) for at in range(old + new)]
+    )
+    if database.kind == "postgres":
+        database.run("ANALYZE callcov_audit")
+    asked: list[tuple[str, Any]] = []
+
+    def listen(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        asked.append((statement, values))
+
+    event.listen(Engine, "before_cursor_execute", listen)
+    try:
+        page = await store.audit_entries(after=0, since=NOW + old, limit=10)
+    finally:
+        event.remove(Engine, "before_cursor_execute", listen)
+    assert [entry.at for entry in page] == [NOW + old + number for number in range(10)]
+    assert _passed_over(database, *asked[-1]) < old / 2
+
+
+def _passed_over(database: Database, statement: str, values: Any) -> int:
+    """Return about how many rows are read in vain: as PostgreSQL tells, and as SQLite's steps let guess."""
+    with database.connection() as connection:
+        if database.kind == "postgres":
+            told = connection.execute(f"EXPLAIN ANALYZE {statement}", values).fetchall()
+            return sum(map(int, re.findall(r"Rows Removed by Filter: (\d+)", str(told))))
+        steps = count()
+        connection.set_progress_handler(lambda: next(steps) < 0, STEPS_A_ROW)
+        assert connection.execute(statement, values).fetchall()
+        return next(steps)

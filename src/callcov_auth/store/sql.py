@@ -426,8 +426,10 @@ class SqlStore:
         since: float | None = None,
         limit: int,
     ) -> Sequence[AuditEntry]:
+        whole_log = key_id is None and subject is None
+        start = _start(after, since) if after is not None and since is not None and whole_log else after
         wanted = [
-            *([] if after is None else [audit.c.id > after]),
+            *([] if start is None else [audit.c.id > start]),
             *([] if key_id is None else [audit.c.key_id == key_id]),
             *([] if subject is None else [audit.c.subject == subject]),
             *([] if since is None else [audit.c.at >= since]),
@@ -486,6 +488,19 @@ def _database(url: str) -> Database:
     except ImportError as error:
         raise SettingsError(f"CALLCOV_AUTH_DATABASE_URL: {error}") from None
     return postgres_database(url)
+
+
+def _start(after: int, since: float) -> Any:
+    """Return the id after which the log is read for what came at ``since`` and later.
+
+    By the ids alone, everything older would be read and passed over, which in a large log takes too long. The
+    times do not follow the ids closely enough to look for the first of them, so it is the least of all ids.
+    A reader that has come to the first one goes on from there.
+    """
+    arrived = select(audit.c.id).where(audit.c.id == after, audit.c.at >= since).correlate(None)
+    # A sum, or PostgreSQL would look for the least id by the ids.
+    least = select(func.min(audit.c.id + 0) - 1).where(audit.c.at >= since, audit.c.id > after)
+    return func.coalesce(arrived.scalar_subquery(), least.correlate(None).scalar_subquery())
 
 
 def _gaps(column: Column[Any], values: Sequence[str]) -> list[Any]:

@@ -74,6 +74,10 @@ async def a_moment_and_later_can_be_asked_for(store: AuditStore) -> None:
     later = ["event_1", "event_2", "event_3"]
     assert _events(await store.audit_entries(since=NOW + 1, limit=NO_LIMIT)) == later
     assert _events(await store.audit_entries(after=0, since=NOW + 1, limit=2)) == later[:2]
+    ids = [entry.id for entry in await _all(store)]
+    pages = [await store.audit_entries(after=id, since=NOW + 2, limit=NO_LIMIT) for id in ids]
+    assert [_events(page) for page in pages] == [["event_1", "event_3"], ["event_3"], ["event_3"], []]
+    assert await store.audit_entries(after=0, since=NOW + 4, limit=NO_LIMIT) == []
 
 
 async def the_oldest_are_deleted_so_many_at_a_time(store: AuditStore) -> None:
