@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import sqlite3
 import sys
 import time
@@ -10,12 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
+from callcov_auth.cli import checks
+from callcov_auth.cli.app import app
 from tests.cli.running import EMAIL, add_user, run, run_json, run_process, with_auth
 from tests.support.clock import Clock
+from tests.support.markdown import sections
 from tests.support.redis_server import RedisServer
 
 DAY = 86400
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "doctor.md"
 
 
 @pytest.fixture
@@ -32,6 +40,9 @@ def found() -> list[dict[str, str]]:
     report = json.loads(result.stdout)
     assert (result.exit_code, report["ok"]) == ((1, False) if report["findings"] else (0, True))
     assert all(finding["problem"] and finding["cure"] for finding in report["findings"])
+    for finding in report["findings"]:
+        page, _, section = finding["page"].partition("#")
+        assert section in sections(ROOT / page)
     return report["findings"]
 
 
@@ -70,9 +81,10 @@ def test_people_read_each_finding_with_its_cure(sound: Path, monkeypatch: pytest
     ill = run_process("doctor")
 
     assert ill.returncode == 1
-    problem, cure = ill.stdout.splitlines()
+    problem, cure, more = ill.stdout.splitlines()
     assert problem.startswith("https: CALLCOV_AUTH_REQUIRE_HTTPS is off")
     assert cure.startswith("  cure: set it to true")
+    assert more == "  more: docs/doctor.md#https-is-not-required"
 
 
 def test_https_off_is_found(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,3 +274,26 @@ def test_it_changes_nothing(sound: Path) -> None:
 
     assert run_process("doctor").returncode == 0
     assert {path.name: path.read_bytes() for path in sound.iterdir()} == before
+
+
+def test_each_section_of_the_page_is_of_a_finding_and_the_other_way_about() -> None:
+    named = re.findall(r'_page\("([a-z-]+)"\)', Path(checks.__file__).read_text("utf-8"))
+    assert sorted({*named, "what-doctor-finds"}) == sorted(sections(PAGE))
+
+
+@pytest.mark.parametrize("line", re.findall(r"^callcov-auth .*$", PAGE.read_text("utf-8"), re.M))
+def test_a_command_of_the_page_can_be_typed_as_shown(line: str) -> None:
+    command: Any = typer.main.get_command(app)
+    words = shlex.split(line)[1:]
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    assert command.make_context(command.name, words).params is not None
+
+
+def test_what_the_page_links_is_there() -> None:
+    linked = re.findall(r"\]\(([^)]+)\)", PAGE.read_text("utf-8"))
+    assert linked
+    for link in linked:
+        name, _, section = link.partition("#")
+        page = PAGE.parent / name if name else PAGE
+        assert not section or section in sections(page), link

@@ -1,5 +1,6 @@
 """How commands end: with what was asked for, or with one clear line; never with a traceback of a secret."""
 
+import json
 import re
 import secrets
 import sqlite3
@@ -12,7 +13,7 @@ import typer
 
 from callcov_auth import __version__
 from callcov_auth.cli.app import app
-from tests.cli.running import PASSWORD, add_user, python, run, run_process
+from tests.cli.running import EMAIL, PASSWORD, add_user, python, run, run_json, run_process
 
 # Everything that opens the database.
 COMMANDS = [
@@ -105,6 +106,69 @@ def test_every_command_that_prints_data_can_print_json(words: tuple[str, ...]) -
     assert ("--json" in options) == (words not in without)
 
 
+# What each command is called with, to print one JSON document; standard input holds whatever is asked for.
+AS_JSON: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("doctor",): (),
+    ("users", "add"): ("new@example.com",),
+    ("users", "list"): (),
+    ("users", "disable"): (EMAIL,),
+    ("users", "set-password"): (EMAIL,),
+    ("users", "set-scopes"): (EMAIL,),
+    ("users", "sessions"): (EMAIL,),
+    ("users", "logout"): (EMAIL,),
+    ("keys", "create"): (EMAIL, "--name", "ci"),
+    ("keys", "list"): (),
+    ("keys", "revoke"): ("{key_id}",),
+    ("keys", "rotate"): ("{key_id}",),
+    ("keys", "scan"): (".",),
+    ("keys", "who"): (),
+    ("keys", "stale"): (),
+    ("keys", "import"): ("keys.csv",),
+    ("tokens", "issue"): ("usr_1",),
+    ("tokens", "inspect"): (),
+    ("signing-keys", "add"): (),
+    ("signing-keys", "list"): (),
+    ("signing-keys", "retire"): ("{kid}",),
+    ("audit", "list"): (),
+    ("audit", "tail"): ("--limit", "1"),
+    ("db", "upgrade"): (),
+    ("db", "check"): (),
+    ("db", "export"): ("all.jsonl",),
+    ("db", "import"): ("exported.jsonl",),
+}
+STDIN = {("keys", "who"): "{api_key}", ("tokens", "inspect"): "{token}"}
+
+
+def test_every_command_with_json_is_tried() -> None:
+    with_json = {words for words, leaf in LEAVES.items() for option in leaf.params if "--json" in option.opts}
+    assert AS_JSON.keys() == with_json
+
+
+@pytest.mark.parametrize("words", AS_JSON, ids=" ".join)
+def test_what_it_prints_as_json_is_one_document_and_nothing_else(
+    words: tuple[str, ...], installation: Path
+) -> None:
+    add_user()
+    key = run_json("keys", "create", EMAIL, "--name", "ci")
+    made = {
+        "key_id": key["id"],
+        "api_key": key["api_key"],
+        "kid": run_json("signing-keys", "add", "--signs-in", "0")["kid"],
+        "token": run_json("tokens", "issue", "usr_1")["access_token"],
+    }
+    run_json("signing-keys", "add", "--signs-in", "0")
+    run_json("db", "export", "exported.jsonl")
+    Path("keys.csv").write_text(f"owner,name,digest,kind\n{EMAIL},ci,{'0' * 64},sha256\n")
+    Path("found.txt").write_text(key["api_key"])
+    arguments = [argument.format_map(made) for argument in AS_JSON[words]]
+
+    printed = run(*words, *arguments, "--json", stdin=STDIN.get(words, PASSWORD).format_map(made))
+
+    # A scan that finds a key ends with 1, and so does doctor, for nothing here is served over HTTPS.
+    assert (printed.exit_code, words) in {(0, words), (1, ("keys", "scan")), (1, ("doctor",))}
+    assert isinstance(json.loads(printed.stdout), dict)
+
+
 @pytest.mark.parametrize("words", LEAVES, ids=" ".join)
 def test_no_command_takes_a_secret_as_an_argument(words: tuple[str, ...]) -> None:
     names = {parameter.name for parameter in LEAVES[words].params}
@@ -178,6 +242,26 @@ def test_wrong_settings_are_a_line_each_and_no_value_is_shown(
     ]
     assert all(re.search("; [a-z]+ ", line) for line in refused.stderr.splitlines()), "each with what to do"
     assert "too-short" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [command for command in COMMANDS if command[0] != "serve" and command != ("tokens", "inspect")],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_a_resource_server_is_told_that_it_has_no_database(
+    command: tuple[str, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer = {"issuer": "https://login.example.com", "audience": "calls", "discovery": True}
+    monkeypatch.setenv("CALLCOV_AUTH_ACCEPT", "token")
+    monkeypatch.setenv("CALLCOV_AUTH_TRUSTED_ISSUERS", json.dumps([issuer]))
+
+    refused = run(*command, stdin=PASSWORD)
+
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        "error: A resource server has no database: set CALLCOV_AUTH_SECRET to have one.\n"
+    )
 
 
 @pytest.mark.parametrize("url", ["sqlite", "sqlite://callcov_auth.db"])

@@ -220,7 +220,7 @@ def test_half_a_certificate_is_a_usage_error(certificate: Certificate) -> None:
     refused = run("serve", "--ssl-certfile", str(certificate.certfile))
 
     assert refused.exit_code == 2
-    assert refused.stderr == "error: --ssl-certfile and --ssl-keyfile go together.\n"
+    assert refused.stderr == "error: --ssl-certfile and --ssl-keyfile go together: give both, or neither.\n"
 
 
 @pytest.mark.parametrize("keyfile", ["missing.pem", "not_a_key.pem"])
@@ -246,12 +246,15 @@ def test_without_uvicorn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     assert refused.stderr == "error: uvicorn is not installed: pip install 'callcov-auth[server]'\n"
 
 
-def test_a_port_in_use_ends_it_without_a_traceback(tmp_path: Path) -> None:
+def test_an_address_that_cannot_be_used_is_a_usage_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        command = [sys.executable, "-m", "callcov_auth", "serve", "--port", port]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+        port = taken.getsockname()[1]
+        refused = run("serve", "--port", str(port))
+    elsewhere = run("serve", "--host", "192.0.2.1")
 
-    assert ended.returncode not in (0, None)
-    assert "address already in use" in ended.stderr.lower()
-    assert "Traceback" not in ended.stderr
+    assert (refused.exit_code, elsewhere.exit_code) == (2, 2)
+    assert refused.stderr == (
+        f"error: Port {port} of 127.0.0.1 cannot be used (Address already in use): "
+        "name another with --port or --host.\n"
+    )
+    assert "name another with --port or --host" in elsewhere.stderr

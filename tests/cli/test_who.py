@@ -140,7 +140,8 @@ def test_nothing_is_a_usage_error() -> None:
     refused = run("keys", "who")
     assert refused.exit_code == 2
     assert refused.stderr == (
-        "error: The API key is the first line of standard input, in UTF-8: there is none.\n"
+        "error: The API key is the first line of standard input, in UTF-8, and there is none: "
+        "pipe it in, or run this at a terminal, where it is asked for.\n"
     )
 
 

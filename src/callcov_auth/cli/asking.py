@@ -35,5 +35,8 @@ def _first_line(what: str) -> str:
     except UnicodeDecodeError:
         line = ""
     if not line:
-        raise Unusable(f"The {what} is the first line of standard input, in UTF-8: there is none.")
+        raise Unusable(
+            f"The {what} is the first line of standard input, in UTF-8, and there is none: pipe it in, "
+            "or run this at a terminal, where it is asked for."
+        )
     return line

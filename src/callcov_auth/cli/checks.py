@@ -2,7 +2,7 @@
 
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,23 +30,40 @@ _SET_CLOCK = "set the clock, and keep it right with NTP: tokens are refused by i
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong, and the one thing to do about it."""
+    """Something wrong, the one thing to do about it, and the page that explains it."""
 
     check: str
     problem: str
     cure: str
+    page: str
 
 
-async def examine() -> list[Finding]:
-    """Return everything that is wrong with this installation, from the environment and ``.env``."""
+def _page(section: str) -> str:
+    """Name a section of the page that has one for each finding."""
+    return f"docs/doctor.md#{section}"
+
+
+async def examine(say: Callable[[str], None]) -> list[Finding]:
+    """Return everything that is wrong with this installation, from the environment and ``.env``.
+
+    ``say`` hears what is looked at.
+    """
     here = [*_env_file(ENV_FILE), *_clock(time.time())]
     try:
         settings = AuthSettings()
     except SettingsError as error:
-        return [*here, *(Finding("settings", *problem) for problem in settings_problems(error))]
+        return [*here, *_settings(error)]
+    say("Looking at Redis")
+    redis = await _redis(settings)
+    say("Looking at the database")
     # Without Redis, for what is wrong with it was found, and looking at the database needs none.
     database = await _database(settings.replace(redis_url=None))
-    return [*here, *_https(settings), *await _redis(settings), *database]
+    return [*here, *_https(settings), *redis, *database]
+
+
+def _settings(error: SettingsError) -> Iterator[Finding]:
+    for problem, cure in settings_problems(error):
+        yield Finding("settings", problem, cure, _page("a-setting-is-wrong"))
 
 
 def _env_file(path: Path) -> Iterator[Finding]:
@@ -54,17 +71,15 @@ def _env_file(path: Path) -> Iterator[Finding]:
         return
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        yield Finding(
-            "secret", f"{path} is open to others on this machine (mode {mode:04o})", f"chmod 600 {path}"
-        )
+        problem = f"{path} is open to others on this machine (mode {mode:04o})"
+        yield Finding("secret", problem, f"chmod 600 {path}", _page("the-env-file-is-open-to-others"))
 
 
 def _clock(now: float) -> Iterator[Finding]:
     earliest, latest = PLAUSIBLE
     if not earliest <= now <= latest:
-        yield Finding(
-            "clock", f"it is not {datetime.fromtimestamp(now, UTC):%Y}, as the clock says", _SET_CLOCK
-        )
+        problem = f"it is not {datetime.fromtimestamp(now, UTC):%Y}, as the clock says"
+        yield Finding("clock", problem, _SET_CLOCK, _page("the-clock-is-wrong"))
 
 
 def _https(settings: AuthSettings) -> Iterator[Finding]:
@@ -73,6 +88,7 @@ def _https(settings: AuthSettings) -> Iterator[Finding]:
             "https",
             "CALLCOV_AUTH_REQUIRE_HTTPS is off, so credentials may cross networks for all to read",
             "set it to true; where a proxy ends TLS, name it in CALLCOV_AUTH_TRUSTED_PROXIES",
+            _page("https-is-not-required"),
         )
 
 
@@ -84,15 +100,16 @@ async def _redis(settings: AuthSettings) -> list[Finding]:
 
         await to_thread.run_sync(ping, settings.redis_url.get_secret_value())
     except SettingsError as error:
-        return [Finding("settings", *problem) for problem in settings_problems(error)]
+        return list(_settings(error))
     except ImportError:
+        problem = "CALLCOV_AUTH_REDIS_URL is set, and redis is not installed"
         cure = "pip install 'callcov-auth[redis]', or unset CALLCOV_AUTH_REDIS_URL"
-        return [Finding("redis", "CALLCOV_AUTH_REDIS_URL is set, and redis is not installed", cure)]
+        return [Finding("redis", problem, cure, _page("redis-is-not-installed"))]
     except Exception as error:
         # By its kind alone, for its text may hold an address.
         problem = f"it cannot be used ({type(error).__name__}), so revocations are found by polls alone"
         cure = "check CALLCOV_AUTH_REDIS_URL, its password, and that its server is up"
-        return [Finding("redis", problem, cure)]
+        return [Finding("redis", problem, cure, _page("redis-cannot-be-used"))]
     return []
 
 
@@ -104,18 +121,19 @@ async def _database(settings: AuthSettings) -> list[Finding]:
         return [missing]
     try:
         async with Auth(settings.replace(auto_migrate=False, signing_key_rotation_days=None)) as auth:
-            keys = await every_key(auth, None, include_expired=False)
+            keys = await every_key(auth, None, include_expired=False, tell=_untold)
             at_keys = [*_keys_due(auth, keys), *_peppers(auth.settings, keys)]
             return [*await _clock_behind(auth), *at_keys, *await _signing_keys(auth)]
     except SchemaError as error:
         problem, _, cure = str(error).rpartition(": ")
-        return [Finding("database", problem, cure)]
+        return [Finding("database", problem, cure, _page("the-schema-does-not-fit"))]
     except AuthUnavailable as error:
         return [
             Finding(
                 "database",
                 f"it cannot be used ({error.reason})",
                 "check CALLCOV_AUTH_DATABASE_URL, and that its server is up, or its file can be read",
+                _page("the-database-cannot-be-used"),
             )
         ]
 
@@ -131,6 +149,7 @@ def missing_database(settings: AuthSettings) -> Finding | None:
             "database",
             "it is in memory, so users and keys are gone when the process ends",
             "set CALLCOV_AUTH_DATABASE_URL=sqlite:///callcov_auth.db",
+            _page("the-database-is-in-memory"),
         )
     path = Path(name)
     if path.exists() and path.stat().st_size > 0:
@@ -139,6 +158,7 @@ def missing_database(settings: AuthSettings) -> Finding | None:
         "database",
         "there is none yet where CALLCOV_AUTH_DATABASE_URL says",
         "see that the address and the current folder are right; 'callcov-auth users add' creates it",
+        _page("there-is-no-database-yet"),
     )
 
 
@@ -149,7 +169,7 @@ async def _clock_behind(auth: Auth) -> list[Finding]:
     if newest <= auth.now:
         return []
     problem = f"the clock says {rfc3339(auth.now)}, and the database holds what was made at {rfc3339(newest)}"
-    return [Finding("clock", problem, _SET_CLOCK)]
+    return [Finding("clock", problem, _SET_CLOCK, _page("the-clock-is-behind-the-database"))]
 
 
 def _keys_due(auth: Auth, keys: list[Key]) -> Iterator[Finding]:
@@ -157,7 +177,7 @@ def _keys_due(auth: Auth, keys: list[Key]) -> Iterator[Finding]:
     if due:
         problem = f"{len(due)} in use for {auth.settings.rotation_days} days or longer: {_some(due)}"
         cure = "'callcov-auth keys rotate KEY_ID' for each; 'keys stale' lists them"
-        yield Finding("keys", problem, cure)
+        yield Finding("keys", problem, cure, _page("keys-are-due-for-rotation"))
 
 
 def _peppers(settings: AuthSettings, keys: list[Key]) -> Iterator[Finding]:
@@ -172,13 +192,15 @@ def _peppers(settings: AuthSettings, keys: list[Key]) -> Iterator[Finding]:
     lost = [key.id for key in keys if key.pepper_id not in known]
     wait = "leave it set until each was used once; rotate or revoke those that nobody uses"
     if left:
-        yield Finding("keys", f"{len(left)} still need a previous secret: {_some(left)}", wait)
+        problem = f"{len(left)} still need a previous secret: {_some(left)}"
+        yield Finding("keys", problem, wait, _page("keys-need-a-previous-secret"))
     if imported:
-        yield Finding("keys", f"{len(imported)} still need an import pepper: {_some(imported)}", wait)
+        problem = f"{len(imported)} still need an import pepper: {_some(imported)}"
+        yield Finding("keys", problem, wait, _page("keys-need-an-import-pepper"))
     if lost:
         problem = f"{len(lost)} were made under a secret that is not set, and are refused: {_some(lost)}"
         cure = "name it in CALLCOV_AUTH_PREVIOUS_SECRETS, or another program's in CALLCOV_AUTH_IMPORT_PEPPERS"
-        yield Finding("keys", problem, cure)
+        yield Finding("keys", problem, cure, _page("keys-whose-secret-is-not-set"))
 
 
 def _is_unnamed(key: Key) -> bool:
@@ -196,12 +218,18 @@ async def _signing_keys(auth: Auth) -> list[Finding]:
             "name the secret they were made under in CALLCOV_AUTH_PREVIOUS_SECRETS; where it is lost, "
             "'callcov-auth signing-keys retire KID' for each"
         )
-        findings.append(Finding("signing keys", problem, cure))
+        page = _page("signing-keys-that-cannot-be-opened")
+        findings.append(Finding("signing keys", problem, cure, page))
     if older:
         problem = f"{len(older)} still sealed under a previous secret: {_some(older)}"
         cure = "'callcov-auth signing-keys add', and keep that secret until they have retired"
-        findings.append(Finding("signing keys", problem, cure))
+        page = _page("signing-keys-under-a-previous-secret")
+        findings.append(Finding("signing keys", problem, cure, page))
     return findings
+
+
+def _untold(_more: int, _total: int | None) -> None:
+    """What is being looked at was said; how many keys there are of it is too much."""
 
 
 def _some(names: list[str]) -> str:

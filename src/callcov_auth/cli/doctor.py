@@ -7,6 +7,7 @@ import typer
 from callcov_auth.cli.commands import Json
 from callcov_auth.cli.errors import REFUSED
 from callcov_auth.cli.output import print_json
+from callcov_auth.cli.progress import spinner
 
 
 def doctor(as_json: Json = False) -> None:
@@ -18,13 +19,14 @@ def doctor(as_json: Json = False) -> None:
 
     from callcov_auth.cli.checks import examine
 
-    findings = anyio.run(examine)
+    with spinner("Looking") as say:
+        findings = anyio.run(examine, say)
     if as_json:
         print_json({"ok": not findings, "findings": [asdict(finding) for finding in findings]})
     elif not findings:
         typer.echo("Nothing found: settings, database, Redis, HTTPS, secret, clock and keys are in order.")
     else:
         for finding in findings:
-            typer.echo(f"{finding.check}: {finding.problem}\n  cure: {finding.cure}")
+            typer.echo(f"{finding.check}: {finding.problem}\n  cure: {finding.cure}\n  more: {finding.page}")
     if findings:
         raise typer.Exit(REFUSED)

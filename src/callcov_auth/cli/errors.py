@@ -1,7 +1,4 @@
-"""What went wrong, as lines with the next thing to do, and the exit code that goes with it.
-
-2: what was typed or set cannot be used. 1: it can, and the answer is no.
-"""
+"""What went wrong, as lines with the next thing to do, and the exit code that goes with it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +8,20 @@ if TYPE_CHECKING:
     from callcov_auth.errors import AuthError
     from callcov_auth.settings import SettingsError
 
-UNUSABLE = 2
+# It was done, and nothing was found.
+DONE = 0
+# It can be done, and the answer is no; or what was looked for is there.
 REFUSED = 1
+# What was typed or set cannot be used.
+UNUSABLE = 2
+# Ctrl-C, as a shell tells it; typer sees to that.
+INTERRUPTED = 130
 
 # By the reason of the refusal.
 _NEXT = {
     "user_not_found": "'callcov-auth users list' shows them all",
     "owner_not_found": "'callcov-auth users list' shows who there is, and who is disabled",
-    "email_taken": "change the user with 'users set-password' or 'users set-scopes'",
+    "email_taken": "change the user with 'callcov-auth users set-password' or 'users set-scopes'",
     "key_not_found": "'callcov-auth keys list --all' shows them all",
     "key_malformed": "'callcov-auth keys list --all' shows ours; another service's is revoked there",
     "key_mac_wrong": (
@@ -35,6 +38,7 @@ _NEXT = {
     "signing_key_needed": "make one first, with 'callcov-auth signing-keys add --signs-in 0'",
     "signing_key_limit_reached": "'callcov-auth signing-keys retire KID' ends one",
 }
+_ELSE = "'callcov-auth doctor' tells what may be wrong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +86,4 @@ def _refusal(error: "AuthError") -> str:
             "and that its server is up, or its file and folder can be written"
         )
     step = _NEXT.get(error.reason)
-    return f"{error.message}: {step}" if step else f"{error.message} ({error.reason})"
+    return f"{error.message}: {step}" if step else f"{error.message} ({error.reason}): {_ELSE}"

@@ -48,6 +48,10 @@ def _write_new(path: Path, content: str) -> None:
             f"{path} exists and is never overwritten: move it away, or add to it by hand what "
             "'callcov-auth doctor' misses."
         ) from None
+    except OSError as error:
+        raise Unusable(
+            f"{path} cannot be made here ({error.strerror}): run this in another folder."
+        ) from None
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(content)
 

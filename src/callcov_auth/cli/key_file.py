@@ -34,7 +34,9 @@ class KeyFile:
             self._number += 1
             self.position += len(line)
             if len(line) > MAX_LINE_BYTES:
-                raise Unusable(f"Line {self._number} is longer than {MAX_LINE_BYTES} bytes: no key is.")
+                raise Unusable(
+                    f"Line {self._number} is longer than {MAX_LINE_BYTES} bytes, and no key is: take it out."
+                )
             yield line
 
     def _json(self, lines: Iterator[bytes]) -> Iterator[ImportLine | Refusal]:
@@ -78,12 +80,12 @@ def _header(cells: Sequence[str]) -> Sequence[str]:
         # By its number, for a file without a header has a key's own values here.
         if name not in ImportRow.model_fields:
             known = ", ".join(ImportRow.model_fields)
-            raise Unusable(f"Column {number} of the header is none of: {known}.")
+            raise Unusable(f"Column {number} of the header is none of these: name it so. {known}.")
         if name in names[: number - 1]:
-            raise Unusable(f"The header names the column {name} twice.")
+            raise Unusable(f"The header names the column {name} twice: leave one out.")
     lacking = [name for name in _REQUIRED if name not in names]
     if lacking:
-        raise Unusable(f"The header lacks: {', '.join(lacking)}.")
+        raise Unusable(f"The header lacks columns: add {', '.join(lacking)}.")
     return names
 
 

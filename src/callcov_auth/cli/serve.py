@@ -1,6 +1,7 @@
 """``callcov-auth serve``: an auth server on its own."""
 
 import logging
+import socket
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from callcov_auth.cli.errors import Unusable
-from callcov_auth.cli.session import with_auth
+from callcov_auth.cli.session import with_auth_from
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -32,9 +33,12 @@ def serve(
         import uvicorn
     except ModuleNotFoundError:
         raise Unusable("uvicorn is not installed: pip install 'callcov-auth[server]'") from None
+    from callcov_auth.settings import AuthSettings
+
     _check_certificate(ssl_certfile, ssl_keyfile)
     # Settings or a database that do not fit end it here with one line, not in the server with many.
-    settings = with_auth(_settings)
+    settings = with_auth_from(AuthSettings(), _settings)
+    _check_address(host, port)
     _warn_if_unreachable(settings, with_tls=ssl_certfile is not None)
     _log_events()
     uvicorn.run(
@@ -90,13 +94,25 @@ def _check_certificate(certfile: Path | None, keyfile: Path | None) -> None:
     if certfile is None and keyfile is None:
         return
     if certfile is None or keyfile is None:
-        raise Unusable("--ssl-certfile and --ssl-keyfile go together.")
+        raise Unusable("--ssl-certfile and --ssl-keyfile go together: give both, or neither.")
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certfile, keyfile)
     except OSError as error:
         raise Unusable(
-            f"The certificate and its key cannot be used ({type(error).__name__}): both are PEM files, "
-            "and the key is the certificate's."
+            f"The certificate and its key cannot be used ({type(error).__name__}): name two PEM files, "
+            "of a certificate and of its own key."
+        ) from None
+
+
+def _check_address(host: str, port: int) -> None:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        # Without the address, which some of them repeat.
+        why = str(error.strerror).partition(" (")[0]
+        raise Unusable(
+            f"Port {port} of {host} cannot be used ({why}): name another with --port or --host."
         ) from None
 
 

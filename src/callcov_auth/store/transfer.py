@@ -33,6 +33,11 @@ TABLES: Mapping[str, Table] = {
 # What is noted beside the work, and is no reason to call two rows different.
 NOTES = frozenset({"last_used_at"})
 
+# What to do, by what is wrong.
+_ANEW = "export it anew with the version of callcov-auth that is installed here"
+_AGAIN = "it was changed or damaged, so export it again with 'callcov-auth db export'"
+_APART = "import into an empty database, or delete the row that is wrong"
+
 Tell = Callable[[int, int], None]
 """Called with how many rows more are done, and how many there are in all."""
 
@@ -75,10 +80,7 @@ async def import_from(store: SqlStore, lines: "Lines", tell: Tell) -> Sequence[C
     """
     revision = await store.lanes.read(current_revision)
     if lines.schema != revision:
-        raise TransferError(
-            f"the file is of schema {lines.schema}, and the database of {revision}: "
-            "export it anew with the version of callcov-auth that is installed here"
-        )
+        raise TransferError(f"the file is of schema {lines.schema}, and the database of {revision}: {_ANEW}")
     counts = {name: Count(name, in_file) for name, in_file in lines.counts.items()}
     for table, rows in groupby(lines, lambda row: row.table):
         while batch := list(islice(rows, BATCH)):
@@ -99,11 +101,11 @@ class Lines:
         self._lines = enumerate(lines, 1)
         head = self._next()
         if head.get("format") != FORMAT or head.keys() != {"format", "schema", "rows"}:
-            raise TransferError(f"line 1: this is no file of 'callcov-auth db export' ({FORMAT})")
+            raise TransferError(f"line 1: this is no file of 'callcov-auth db export' ({FORMAT}): name one")
         self.schema: str = head["schema"]
         self.counts: Mapping[str, int] = head["rows"]
         if not self.counts.keys() <= TABLES.keys():
-            raise TransferError("line 1: the file has tables that are not known here")
+            raise TransferError(f"line 1: the file has tables that are not known here: {_ANEW}")
 
     @property
     def total(self) -> int:
@@ -120,7 +122,7 @@ class Lines:
             row = _row(number, content)
             seen[row.table.name] = seen.get(row.table.name, 0) + 1
             yield row
-        raise TransferError("the file is cut short, so rows are missing: export it again")
+        raise TransferError(f"the file is cut short, so rows are missing: {_AGAIN}")
 
     def _next(self) -> dict[str, Any]:
         number, line = next(self._lines, (1, b""))
@@ -160,11 +162,11 @@ async def _add_batch(store: SqlStore, table: Table, rows: Sequence[Row]) -> int:
     try:
         return await store.lanes.write(partial(_add_missing, table, rows))
     except Conflict:
-        problem = "has what may be there once only, and another row has it"
+        problem = f"has what may be there once only, and another row has it: {_APART}"
     except AuthUnavailable as error:
         if error.reason != "store_DataError":
             raise
-        problem = "holds what this database cannot store"
+        problem = "holds what this database cannot store: mend it where it came from, and export it anew"
     if len(rows) == 1:
         raise TransferError(f"line {rows[0].line}: {table.name} {rows[0].id!r} {problem}")
     # One of them; those before it can be added.
@@ -178,7 +180,7 @@ def _add_missing(table: Table, rows: Sequence[Row], connection: Connection) -> i
     for row in rows:
         if row.id in present and _content(present[row.id]) != _content(row.values):
             raise TransferError(
-                f"line {row.line}: {table.name} {row.id!r} is there already, and is another one"
+                f"line {row.line}: {table.name} {row.id!r} is there already, and is another one: {_APART}"
             )
     missing = [dict(row.values) for row in rows if row.id not in present]
     if missing:
@@ -194,7 +196,7 @@ def _row(number: int, content: Mapping[str, Any]) -> Row:
     table = TABLES.get(str(content.get("table")))
     values = content.get("row")
     if table is None or not isinstance(values, dict) or values.keys() != set(table.columns.keys()):
-        raise TransferError(f"line {number}: this is no row of a table that is known here")
+        raise TransferError(f"line {number}: this is no row of a table that is known here: {_AGAIN}")
     return Row(number, table, {name: _from_json(number, table.c[name], values[name]) for name in values})
 
 
@@ -204,7 +206,9 @@ def _read(number: int, line: bytes) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise TransferError(f"line {number}: this is no JSON object, or it is far too long") from None
+        raise TransferError(
+            f"line {number}: this is no JSON object, or it is far too long: {_AGAIN}"
+        ) from None
     return content
 
 
@@ -222,7 +226,7 @@ def _from_json(number: int, column: Column[Any], value: Any) -> Any:
     try:
         return b64decode(value, validate=True)
     except (ValueError, TypeError):
-        raise TransferError(f"line {number}: {column.name} is not base64") from None
+        raise TransferError(f"line {number}: {column.name} is not base64: {_AGAIN}") from None
 
 
 def _key(table: Table) -> Column[Any]:
