@@ -1,66 +1,11 @@
 """Secrets typed at a terminal: asked for, without an echo."""
 
-import os
-import pty
-import select
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-
 import pytest
 
-from tests.cli.running import EMAIL, PASSWORD, TIMEOUT, add_user, run, run_json, with_auth
+from tests.cli.running import EMAIL, PASSWORD, add_user, run, run_json, with_auth
+from tests.cli.terminal import terminal
 
 pytestmark = pytest.mark.usefixtures("installation")
-
-
-@dataclass
-class Terminal:
-    """A process at the other end of a pseudo-terminal, and all that it showed."""
-
-    process: subprocess.Popen[bytes]
-    descriptor: int
-    shown: bytes = field(default=b"")
-
-    def answer(self, prompt: str, text: str, *, end: str = "\n") -> None:
-        """Wait for ``prompt``, and type ``text``."""
-        start = len(self.shown)
-        while prompt.encode() not in self.shown[start:]:
-            assert self._read(), f"no {prompt!r} after {self.shown!r}"
-        os.write(self.descriptor, (text + end).encode())
-
-    def ended(self) -> int:
-        """Wait for the end, and return the exit code."""
-        while self._read():
-            pass
-        return self.process.wait(TIMEOUT)
-
-    def _read(self) -> bool:
-        ready, _, _ = select.select([self.descriptor], [], [], TIMEOUT)
-        assert ready, f"nothing more after {self.shown!r}"
-        try:
-            read = os.read(self.descriptor, 4096)
-        except OSError:
-            # Linux's way to say that the other end is closed.
-            return False
-        self.shown += read
-        return bool(read)
-
-
-@contextmanager
-def terminal(*arguments: str) -> Iterator[Terminal]:
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "callcov_auth", *arguments]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
-    os.close(theirs)
-    try:
-        yield Terminal(process, ours)
-    finally:
-        os.close(ours)
-        process.kill()
-        process.wait(TIMEOUT)
 
 
 def test_a_password_is_asked_for_twice_and_not_echoed() -> None:

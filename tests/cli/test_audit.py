@@ -18,7 +18,7 @@ import typer.main
 
 from callcov_auth import Auth
 from callcov_auth.audit import AUDITED
-from callcov_auth.cli import audit, progress
+from callcov_auth.cli import audit
 from callcov_auth.cli.app import app
 from callcov_auth.events import UserChanged
 from tests.cli.running import EMAIL, PASSWORD, TIMEOUT, add_user, run, run_json, run_process, with_auth
@@ -217,18 +217,6 @@ def test_an_export_is_json_lines_of_everything_over_pages(monkeypatch: pytest.Mo
     assert len(entries()) == 3
     one = run("audit", "export", "--key", key_id, "--since", "1h").stdout.splitlines()
     assert [json.loads(line)["event"] for line in one] == ["key_created", "key_revoked"]
-
-
-def test_a_terminal_sees_how_far_an_export_is(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    a_key()
-    monkeypatch.setattr(progress, "PATIENCE", 0.0)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with audit._progress() as tell:
-        tell(2, None)
-    assert "Exporting" in capfd.readouterr().err
 
 
 def test_lines_on_a_terminal_are_progress_enough(monkeypatch: pytest.MonkeyPatch) -> None:

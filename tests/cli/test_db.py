@@ -3,7 +3,6 @@
 import json
 import re
 import sqlite3
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from alembic import command
 
 from callcov_auth import Auth
-from callcov_auth.cli import progress
 from callcov_auth.store import transfer
 from tests.cli.running import EMAIL, PASSWORD, add_user, run, run_json, run_process, with_auth
 from tests.support.databases import Database, alembic
@@ -316,15 +314,3 @@ def test_an_export_goes_on_beside_writers(installation: Path, monkeypatch: pytes
     monkeypatch.setattr(transfer, "_batches", slow)
     assert run_json("db", "export", "all.jsonl")["rows"]["callcov_users"] == 1
     assert seen == [0]
-
-
-def test_a_terminal_sees_how_far_it_is(
-    installation: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(progress, "PATIENCE", 0.0)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with progress.progress("Exporting") as tell:
-        tell(1, 2)
-        tell(1, 2)
-    assert "Exporting" in capsys.readouterr().err

@@ -6,13 +6,12 @@ import hmac
 import io
 import json
 import os
-import pty
 import secrets
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from argon2 import PasswordHasher
 
 from callcov_auth.errors import InvalidToken
 from callcov_auth.keys.imports import BATCH
-from tests.cli.running import EMAIL, add_user, run, run_json, run_process, with_auth
+from tests.cli.running import EMAIL, add_user, run, run_json, with_auth
 
 pytestmark = pytest.mark.usefixtures("installation")
 
@@ -138,12 +137,12 @@ def test_no_digest_is_shown() -> None:
 @pytest.mark.parametrize(
     ("header", "problem"),
     [
-        (f"{HEADER},colour", "Column 5 of the header is none of: "),
-        (f"{HEADER},name", "The header names the column name twice."),
-        ("owner,name,kind", "The header lacks: digest."),
-        ("name", "The header lacks: owner, digest, kind."),
-        ("", "The header lacks: name, owner, digest, kind."),
-        ("Owner,name,digest,kind", "Column 1 of the header is none of: "),
+        (f"{HEADER},colour", "Column 5 of the header is none of these: name it so. "),
+        (f"{HEADER},name", "The header names the column name twice: leave one out."),
+        ("owner,name,kind", "The header lacks columns: add digest."),
+        ("name", "The header lacks columns: add owner, digest, kind."),
+        ("", "The header lacks columns: add name, owner, digest, kind."),
+        ("Owner,name,digest,kind", "Column 1 of the header is none of these: name it so. "),
     ],
 )
 def test_a_header_that_does_not_fit_ends_it(header: str, problem: str) -> None:
@@ -298,37 +297,6 @@ def test_an_import_that_is_killed_goes_on_when_it_is_run_again(many: str, owner:
     assert (again["imported"], again["present"]) == (len(lines) - 1 - BATCH, BATCH)
     assert (stored(), subject_of(f"sk_{len(lines) - 2}")) == (len(lines) - 1, owner)
     assert run_json("keys", "import", many)["present"] == len(lines) - 1
-
-
-def on_a_terminal(*arguments: str) -> str:
-    """Run the command with a terminal for its standard error, and return what is written there."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "callcov_auth", *arguments]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs)
-    os.close(theirs)
-    written = b"".join(_read(ours))
-    os.close(ours)
-    assert running.wait(DEADLINE) == 0
-    return written.decode()
-
-
-def _read(terminal: int) -> Iterator[bytes]:
-    while True:
-        try:
-            chunk = os.read(terminal, 4096)
-        except OSError:
-            # Linux ends a terminal that nobody holds any more with an error.
-            return
-        if not chunk:
-            return
-        yield chunk
-
-
-def test_progress_is_shown_to_people_alone(many: str) -> None:
-    shown = on_a_terminal("keys", "import", many)
-    assert "Importing" in shown
-    assert "100%" in shown
-    assert run_process("keys", "import", many).stderr == ""
 
 
 # What doctor says

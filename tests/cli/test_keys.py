@@ -1,8 +1,13 @@
 """``keys``: what each command changes, seen by using the keys."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from callcov_auth import Principal
+from callcov_auth.cli import keys
+from callcov_auth.cli.progress import Tell
 from callcov_auth.errors import TokenExpired, TokenRevoked
 from tests.cli.running import EMAIL, add_user, run, run_json, with_auth
 
@@ -130,9 +135,17 @@ def test_the_list_goes_on_past_the_first_page(owner: str, monkeypatch: pytest.Mo
     async def make(auth) -> list[str]:
         return [(await auth.keys.create(owner, name="ci")).id for _ in range(201)]
 
+    told: list[tuple[int, int | None]] = []
+
+    @contextmanager
+    def progress(_what: str) -> Iterator[Tell]:
+        yield lambda more, total: told.append((more, total))
+
+    monkeypatch.setattr(keys, "progress", progress)
     made = with_auth(make)
     listed = run_json("keys", "list")["api_keys"]
     assert [key["id"] for key in listed] == made[::-1]
+    assert told == [(200, 201), (1, 201)]
 
 
 def test_the_table_shows_what_a_person_looks_for() -> None:

@@ -18,8 +18,8 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -749,20 +749,18 @@ def test_a_database_of_something_else_is_left_as_it_is(tree: Path) -> None:
 # People, and hooks
 
 
-def test_progress_is_shown_to_people_alone(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(scan, "PATIENCE", 0.0)
-    monkeypatch.setattr(scan, "SHOWN_EVERY", 0.0)
-    monkeypatch.setenv("TERM", "xterm")
-    with scan._progress() as tell:
-        tell(1, 2)
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with scan._progress() as tell:
-        tell(41, 2)
-        tell(42, 3)
-    assert "42 files, 3 keys" in capsys.readouterr().err
+def test_how_far_it_is_is_told(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def spinner(_what: str) -> Iterator[Callable[[str], None]]:
+        yield told.append
+
+    monkeypatch.setattr(scan, "spinner", spinner)
+    for name, content in (("a.txt", "nothing"), ("b.txt", new_keys(1)[0]), ("c.txt", "nothing")):
+        (tree / name).write_text(content)
+    assert places(HERE) == [(f"{HERE}/b.txt", 1)]
+    assert told[-1] == "3 files, 1 keys"
 
 
 def test_on_a_terminal_what_is_quick_is_not_shown(tree: Path) -> None:

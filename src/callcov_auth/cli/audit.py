@@ -121,8 +121,6 @@ class _Log:
 
     @classmethod
     async def of(cls, auth: "Auth", key: str | None, user: str | None, since: str | None) -> "_Log":
-        if auth.settings.is_resource_server:
-            raise Unusable("A resource server has no database: with CALLCOV_AUTH_SECRET it has one.")
         if key is not None and key.startswith("sk_"):
             # It is not shown, for it may be a whole key.
             raise Unusable("--key takes a key's id, not the key: 'callcov-auth keys who' tells the id.")

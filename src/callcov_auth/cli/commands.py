@@ -20,7 +20,8 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)
-        if rest:
+        # Where a shell only asks what may come next, nothing is refused.
+        if rest and not ctx.resilient_parsing:
             ctx.fail(
                 "There is an argument too many. Passwords and tokens are never arguments: "
                 "they are asked for, or read from standard input."
@@ -49,7 +50,6 @@ def noun(about: str, *, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
         cls=cls,
         help=about,
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode=None,
         # They would show local variables, and secrets with them.
         pretty_exceptions_enable=False,

@@ -12,7 +12,8 @@ import typer
 from callcov_auth.cli.commands import Command, Json, noun
 from callcov_auth.cli.errors import Unusable
 from callcov_auth.cli.output import print_json, print_record, print_table
-from callcov_auth.cli.progress import progress
+from callcov_auth.cli.progress import progress, spinner
+from callcov_auth.cli.session import settings_with_database
 
 if TYPE_CHECKING:
     from callcov_auth.store.sql import SqlStore
@@ -30,7 +31,8 @@ def upgrade(as_json: Json = False) -> None:
     async def work(store: "SqlStore") -> None:
         await store.open()
 
-    _with_store(work, migrate=True)
+    with spinner("Upgrading the database"):
+        _with_store(work, migrate=True)
     print_record({"before": before, "now": _revision()}, as_json=as_json)
 
 
@@ -122,12 +124,7 @@ def _with_store(work: "Callable[[SqlStore], Awaitable[T]]", *, migrate: bool) ->
 
 
 def _url() -> str:
-    from callcov_auth.settings import AuthSettings
-
-    settings = AuthSettings()
-    if settings.is_resource_server:
-        raise Unusable("A resource server has no database: with CALLCOV_AUTH_SECRET it has one.")
-    return settings.database_url.get_secret_value()
+    return settings_with_database().database_url.get_secret_value()
 
 
 def _revision() -> str | None:

@@ -1,18 +1,18 @@
 """``callcov-auth keys import``."""
 
-import sys
+import os
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from hmac import compare_digest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from callcov_auth.cli.commands import Json
 from callcov_auth.cli.errors import REFUSED, Unusable
 from callcov_auth.cli.output import print_json
+from callcov_auth.cli.progress import progress
 from callcov_auth.cli.session import with_auth
 
 if TYPE_CHECKING:
@@ -73,12 +73,12 @@ async def _imported(auth: "Auth", opened: BinaryIO, pepper_file: Path | None) ->
     pepper = _pepper(auth.settings, pepper_file)
     importing = KeyImport(auth.keys, pepper=pepper)
     lines = KeyFile(opened)
-    with _progress(opened) as bar:
+    size = os.fstat(opened.fileno()).st_size
+    with progress("Importing") as tell:
         done = 0
         for batch in _batches(lines, importing, BATCH):
             await importing.take(batch)
-            if bar is not None:
-                bar.update(lines.position - done)
+            tell(lines.position - done, size)
             done = lines.position
     return importing.tally
 
@@ -97,13 +97,6 @@ def _batches(lines: "KeyFile", importing: "KeyImport", size: int) -> "Iterator[l
             yield batch
             batch = []
     yield batch
-
-
-def _progress(opened: BinaryIO) -> AbstractContextManager[Any]:
-    if not sys.stderr.isatty():
-        return nullcontext()
-    size = Path(opened.name).stat().st_size
-    return typer.progressbar(length=size, label="Importing", file=sys.stderr)
 
 
 def _pepper(settings: "AuthSettings", file: Path | None) -> bytes | None:
@@ -127,7 +120,9 @@ def _pepper_in(file: Path) -> bytes:
     except UnicodeDecodeError:
         pepper = None
     if not pepper:
-        raise Unusable("--pepper-file holds one line: the pepper's text, or 'hex:…' or 'base64:…'.")
+        raise Unusable(
+            "The pepper in --pepper-file cannot be read: give one line, its text, or 'hex:…' or 'base64:…'."
+        )
     return pepper
 
 

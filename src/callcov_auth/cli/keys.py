@@ -1,6 +1,6 @@
 """``callcov-auth keys``."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -8,6 +8,7 @@ from callcov_auth.cli.commands import Command, Json, Scopes, noun
 from callcov_auth.cli.every_key import every_key
 from callcov_auth.cli.imports import import_keys
 from callcov_auth.cli.output import print_json, print_record, print_table
+from callcov_auth.cli.progress import progress
 from callcov_auth.cli.scan import scan
 from callcov_auth.cli.session import with_auth
 from callcov_auth.cli.stale import stale
@@ -31,6 +32,13 @@ for command in (scan, who, stale):
     app.command(cls=Command)(command)
 
 
+def environments() -> list[str]:
+    """Return what a shell may complete."""
+    from callcov_auth.settings import Environment
+
+    return list(get_args(Environment))
+
+
 @app.command(cls=Command)
 def create(
     owner: Annotated[
@@ -38,7 +46,7 @@ def create(
     ],
     name: Annotated[str, typer.Option(help="What the key is for.", show_default=False)],
     scopes: Scopes = None,
-    environment: Annotated[str, typer.Option(help="live or test.")] = "live",
+    environment: Annotated[str, typer.Option(help="live or test.", autocompletion=environments)] = "live",
     segment: Annotated[str | None, typer.Option(help="Such as dev or staging.")] = None,
     expires_in_days: Annotated[int | None, typer.Option(help="Without it the key does not end.")] = None,
     rate: Annotated[
@@ -72,7 +80,8 @@ def list_keys(
 
     async def work(auth: "Auth") -> list[dict[str, Any]]:
         owner_id = None if owner is None else await _owner_id(auth, owner)
-        keys = await every_key(auth, owner_id, include_expired=show_all)
+        with progress("Reading keys") as tell:
+            keys = await every_key(auth, owner_id, include_expired=show_all, tell=tell)
         return [_record(auth, key) for key in keys]
 
     records = with_auth(work)

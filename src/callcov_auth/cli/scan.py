@@ -1,10 +1,7 @@
 """``callcov-auth keys scan``."""
 
 import os
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,17 +10,14 @@ import typer
 from callcov_auth.cli.commands import Json
 from callcov_auth.cli.errors import REFUSED, UNUSABLE, Unusable, explained
 from callcov_auth.cli.output import harmless, print_json, print_table
+from callcov_auth.cli.progress import progress, spinner
 from callcov_auth.cli.who import state_of
 
 if TYPE_CHECKING:
     from callcov_auth.auth import Auth
-    from callcov_auth.cli.leaks import Found, LeakSearch, Tell
+    from callcov_auth.cli.leaks import Found, LeakSearch
     from callcov_auth.settings import AuthSettings
     from callcov_auth.store.protocol import OwnedKey
-
-# After how many seconds it is worth showing how far it is, and how often then.
-PATIENCE = 2.0
-SHOWN_EVERY = 0.1
 
 COLUMNS = ("found_in", "key_prefix", "mac_valid", "id", "owner", "state")
 
@@ -95,8 +89,11 @@ def _searched(paths: Sequence[str], settings: "AuthSettings | None", *, git: boo
             raise Unusable(
                 f"PATH {number} is not there: name files and folders, or 'keys who' tells of a key."
             )
-    with _progress() as tell:
-        search = LeakSearch(() if settings is None else settings.key_mac_keys, tell)
+    with spinner("Looking through files") as say:
+        search = LeakSearch(
+            () if settings is None else settings.key_mac_keys,
+            lambda files, found: say(f"{files} files, {found} keys"),
+        )
         for path in paths:
             search.look_through(path, git=git)
     return search
@@ -135,10 +132,12 @@ async def _asked(settings: "AuthSettings", found: "Sequence[Found]", revoke: boo
 
     async with Auth(settings) as auth:
         known: dict[str, OwnedKey | None] = {}
-        for one in found:
-            # Keys that were imported may have no MAC of ours.
-            if one.find.text not in known and (one.find.genuine or auth.keys.validator.foreign_keys):
-                known[one.find.text] = await _owned(auth, one.find.text, revoke=revoke)
+        with progress("Asking whose they are") as tell:
+            for one in found:
+                # Keys that were imported may have no MAC of ours.
+                if one.find.text not in known and (one.find.genuine or auth.keys.validator.foreign_keys):
+                    known[one.find.text] = await _owned(auth, one.find.text, revoke=revoke)
+                tell(1, len(found))
         told = [(one, known.get(one.find.text)) for one in found]
         return [
             _record(one, owned, "unknown" if owned is None else state_of(owned, auth.now))
@@ -192,31 +191,3 @@ def _place(record: dict[str, Any]) -> str:
 def _tell(*lines: str) -> None:
     for line in lines:
         typer.echo(harmless(line), err=True)
-
-
-@contextmanager
-def _progress() -> "Iterator[Tell]":
-    """Show how far it is, where somebody looks on and it takes its time."""
-    if not sys.stderr.isatty():
-        yield lambda _files, _found: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    text = TextColumn("{task.completed} files, {task.fields[found]} keys")
-    bar = Progress(SpinnerColumn(), text, TimeElapsedColumn(), console=Console(stderr=True))
-    task = bar.add_task("Scanning", total=None, found=0)
-    due = time.monotonic() + PATIENCE
-
-    def tell(files: int, found: int) -> None:
-        nonlocal due
-        if time.monotonic() < due:
-            return
-        due = time.monotonic() + SHOWN_EVERY
-        bar.start()
-        bar.update(task, completed=files, found=found)
-
-    try:
-        yield tell
-    finally:
-        bar.stop()

@@ -1,11 +1,16 @@
 """An open Auth for as long as one command lasts."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from callcov_auth.cli.errors import Unusable
+from callcov_auth.cli.progress import spinner
+
 if TYPE_CHECKING:
     from callcov_auth.auth import Auth
+    from callcov_auth.settings import AuthSettings
 
 T = TypeVar("T")
 
@@ -14,17 +19,34 @@ def with_auth(work: "Callable[[Auth], Awaitable[T]]") -> T:
     """Return what ``work`` returns, run on an Auth from the settings in the environment or ``.env``.
 
     The audit log says that the command line did it. Raises SettingsError, SchemaError, and whatever ``work``
-    raises.
+    raises; Unusable for a resource server.
     """
+    return with_auth_from(settings_with_database(), work)
+
+
+def with_auth_from(settings: "AuthSettings", work: "Callable[[Auth], Awaitable[T]]") -> T:
+    """Return what ``work`` returns, as ``with_auth`` does, also for a resource server."""
     import anyio
 
     from callcov_auth.acting import Acting, who_acts
     from callcov_auth.auth import Auth
-    from callcov_auth.settings import AuthSettings
 
     async def opened() -> T:
         who_acts.set(partial(Acting, actor="cli"))
-        async with Auth(AuthSettings()) as auth:
+        async with AsyncExitStack() as stack:
+            # An older schema is brought up to date here, which may take its time.
+            with spinner("Opening the database"):
+                auth = await stack.enter_async_context(Auth(settings))
             return await work(auth)
 
     return anyio.run(opened)
+
+
+def settings_with_database() -> "AuthSettings":
+    """Return the settings in the environment or ``.env``. Raises Unusable for a resource server's."""
+    from callcov_auth.settings import AuthSettings
+
+    settings = AuthSettings()
+    if settings.is_resource_server:
+        raise Unusable("A resource server has no database: set CALLCOV_AUTH_SECRET to have one.")
+    return settings

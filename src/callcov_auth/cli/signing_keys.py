@@ -1,7 +1,7 @@
 """``callcov-auth signing-keys``."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -18,10 +18,18 @@ TIMES = ("created_at", "signs_from", "retires_at")
 app = noun("The keys that sign our tokens. Private parts are never shown.")
 
 
+def algorithms() -> list[str]:
+    """Return what a shell may complete."""
+    from callcov_auth.settings import SigningAlgorithm
+
+    return list(get_args(SigningAlgorithm))
+
+
 @app.command(cls=Command)
 def add(
     alg: Annotated[
-        str | None, typer.Option(help="Without it, as CALLCOV_AUTH_SIGNING_ALGORITHM says.")
+        str | None,
+        typer.Option(help="Without it, as CALLCOV_AUTH_SIGNING_ALGORITHM says.", autocompletion=algorithms),
     ] = None,
     signs_in: Annotated[
         float | None,

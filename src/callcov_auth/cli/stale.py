@@ -7,6 +7,7 @@ import typer
 from callcov_auth.cli.commands import Json
 from callcov_auth.cli.every_key import every_key
 from callcov_auth.cli.output import print_json, print_table
+from callcov_auth.cli.progress import progress
 from callcov_auth.cli.session import with_auth
 
 if TYPE_CHECKING:
@@ -42,15 +43,17 @@ def stale(
 
 def is_due(key: "Key", now: float, days: int) -> bool:
     """Whether a key should be rotated. One that ends within a rotation's longest grace needs none."""
-    from callcov_auth.keys.service import DAY, MAX_GRACE
+    from callcov_auth.age import age_in_days
+    from callcov_auth.keys.service import MAX_GRACE
 
     ending = key.expires_at is not None and key.expires_at <= now + MAX_GRACE
-    return not ending and now - key.created_at >= days * DAY
+    return not ending and age_in_days(key.created_at, now) >= days
 
 
 async def _due(auth: "Auth", days: int | None) -> list[dict[str, Any]]:
     age = auth.settings.rotation_days if days is None else days
-    keys = await every_key(auth, None, include_expired=False)
+    with progress("Reading keys") as tell:
+        keys = await every_key(auth, None, include_expired=False, tell=tell)
     due = sorted(
         (key for key in keys if is_due(key, auth.now, age)), key=lambda key: (key.created_at, key.id)
     )
@@ -58,8 +61,8 @@ async def _due(auth: "Auth", days: int | None) -> list[dict[str, Any]]:
 
 
 def _record(key: "Key", now: float) -> dict[str, Any]:
+    from callcov_auth.age import age_in_days
     from callcov_auth.asgi.answers import rfc3339, rfc3339_or_none
-    from callcov_auth.keys.service import DAY
 
     return {
         "id": key.id,
@@ -67,7 +70,7 @@ def _record(key: "Key", now: float) -> dict[str, Any]:
         "name": key.name,
         "key_prefix": key.key_prefix,
         "created_at": rfc3339(key.created_at),
-        "age_days": int((now - key.created_at) // DAY),
+        "age_days": age_in_days(key.created_at, now),
         "last_used_at": rfc3339_or_none(key.last_used_at),
         "never_used": key.last_used_at is None,
     }

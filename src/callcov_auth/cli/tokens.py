@@ -9,7 +9,7 @@ from callcov_auth.cli.asking import ask_token
 from callcov_auth.cli.commands import Command, Json, Scopes, noun
 from callcov_auth.cli.errors import REFUSED
 from callcov_auth.cli.output import print_json
-from callcov_auth.cli.session import with_auth
+from callcov_auth.cli.session import with_auth, with_auth_from
 
 if TYPE_CHECKING:
     from callcov_auth.auth import Auth
@@ -49,8 +49,10 @@ def inspect(as_json: Json = False) -> None:
 
     The token is asked for, or is the first line of standard input. Neither it nor its signature is shown.
     """
+    from callcov_auth.settings import AuthSettings
+
     token = ask_token()
-    found = with_auth(lambda auth: _inspected(auth, token))
+    found = with_auth_from(AuthSettings(), lambda auth: _inspected(auth, token))
     if as_json:
         print_json(found.document)
     else:
