@@ -70,7 +70,9 @@ class Auth:
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.settings = settings
+        """What it was made with."""
         self.store = store or store_of(settings)
+        """Where users, keys and sessions live: what ``callcov_auth.store.protocol`` says."""
         self._clock = clock or time.time
         self._timer = clock or time.monotonic
         self.callers = PrincipalCache(
@@ -114,6 +116,7 @@ class Auth:
         self.keys = KeyService(
             settings, self.store, self._feed, self._keys, self._clock, on_event=self.on_event
         )
+        """API keys: a KeyService."""
         self.users = UserService(
             store=self.store,
             feed=self._feed,
@@ -126,6 +129,7 @@ class Auth:
             clock=self._clock,
             on_event=self.on_event,
         )
+        """Users and their passwords: a UserService."""
         self.tokens = TokenService(
             settings=settings,
             store=self.store,
@@ -144,9 +148,11 @@ class Auth:
             clock=self._clock,
             on_event=self.on_event,
         )
+        """Login, refresh, logout, and tokens by themselves: a TokenService."""
         self.signing_keys = SigningKeyService(
             settings, self.store, self._own_keys, self._clock, on_event=self.on_event
         )
+        """The keys that sign our tokens: add, list and retire them."""
 
     def __repr__(self) -> str:
         return f"Auth(opened={self._opened > 0})"

@@ -42,6 +42,7 @@ class CallerMiddleware:
         return self._get_response(request)
 
     def process_exception(self, request: Any, error: Exception) -> HttpResponse | None:
+        """Answer an AuthError; leave all else to Django."""
         if not isinstance(error, AuthError):
             return None
         answer = answer_to(error, request.scope, self._auth)

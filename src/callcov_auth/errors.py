@@ -17,15 +17,21 @@ class AuthError(Exception):
     """A refusal. Raised in an endpoint, it is answered in CallCov's error form."""
 
     code: ClassVar[str] = "internal_error"
+    """What a client's program goes by."""
     status: ClassVar[int] = 500
+    """Of HTTP."""
     description: ClassVar[str] = "Something went wrong on the server"
+    """The message where none is given."""
     challenge: ClassVar[str | None] = None
     """The ``error`` of the Bearer challenge (RFC 6750 §3.1); empty for a challenge without one."""
     details: Mapping[str, Any] = MappingProxyType({})
+    """What the client may read beside the message."""
     retry_after: int | None = None
+    """In seconds; None where asking again does not help."""
     key_id: str | None = None
     """Of a key that is known, and is refused all the same. For the log, as ``key_owner`` is."""
     key_owner: str | None = None
+    """Whose that key is: the user's id."""
 
     def __init__(
         self,
@@ -36,7 +42,9 @@ class AuthError(Exception):
         retry_after: int | None = None,
     ) -> None:
         self.message = message or self.description
+        """What the client is told, for people."""
         self.reason = reason or self.code
+        """Which check refused; for the log alone."""
         if details:
             self.details = dict(details)
         if retry_after is not None:
@@ -83,6 +91,7 @@ class InsufficientPermissions(AuthError):
 
     def __init__(self, *required: str, message: str | None = None, reason: str | None = None) -> None:
         self.required: Sequence[str] = required
+        """The scopes that would have done."""
         details = {"required_scopes": list(required)} if required else None
         super().__init__(message, reason=reason, details=details)
 
@@ -146,6 +155,7 @@ class RateLimited(AuthError):
         super().__init__(message, reason=reason, retry_after=reset)
 
     def headers(self) -> list[tuple[str, str]]:
+        """``Retry-After``, and the three ``X-RateLimit-`` headers."""
         return [
             *super().headers(),
             ("x-ratelimit-limit", str(self.limit)),
@@ -188,6 +198,7 @@ REFUSALS: tuple[type[AuthError], ...] = (
     AuthUnavailable,
     InternalError,
 )
+"""Every refusal that a client can meet."""
 
 
 def callcov_error(error: AuthError, request_id: str) -> Body:

@@ -93,6 +93,7 @@ class Principal:
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
     # Made once here, so that a cached principal is attached to a request without any work.
     credentials: Credentials = field(init=False, repr=False, compare=False)
+    """What ``request.auth`` is: the scopes as Starlette's ``requires`` reads them."""
 
     def __post_init__(self) -> None:
         scopes = frozenset(self.scopes)
@@ -106,18 +107,22 @@ class Principal:
 
     @property
     def is_authenticated(self) -> bool:
+        """Whether there is a credential; Starlette asks for it."""
         return self.kind != "anonymous"
 
     @property
     def display_name(self) -> str:
+        """The subject; Starlette asks for it."""
         return self.subject
 
     @property
     def identity(self) -> str:
+        """The subject; Starlette asks for it."""
         return self.subject
 
 
 ANONYMOUS = Principal(subject="", issuer="", kind="anonymous")
+"""The caller of a path that is open, where no credential was sent."""
 
 principal_in_context: ContextVar[Principal] = ContextVar("callcov_auth_principal")
 """The caller of the request that runs now."""

@@ -44,7 +44,9 @@ class AuthMiddleware:
         if (settings is None) == (auth is None):
             raise TypeError("AuthMiddleware takes either settings= or auth=")
         self.app = app
+        """What it stands around."""
         self.auth = auth or Auth(settings or AuthSettings())
+        """What it authenticates by."""
         self._gate = Gate(self.auth)
         # Empty before _look_inside, so that the first request takes the long way.
         self._plain_schemes: frozenset[str] = frozenset()

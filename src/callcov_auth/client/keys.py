@@ -40,6 +40,7 @@ class ApiKeyAuth(NotPickled, HttpxAuth):
         return "ApiKeyAuth()"
 
     def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        """What clients of httpx2 and httpx call."""
         authorization = self.authorization_for(request.url)
         if authorization is not None:
             request.headers["Authorization"] = authorization

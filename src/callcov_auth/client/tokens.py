@@ -70,6 +70,7 @@ class TokenAuth(NotPickled, HttpxAuth):
         return Origin.of(url) == self._origin
 
     def address_of(self, exchange: Exchange) -> str:
+        """Return where an exchange with the server goes."""
         return self._address + exchange.path
 
     def answer(self, response: Any, body: bytes) -> Answer:
@@ -113,6 +114,7 @@ class TokenAuth(NotPickled, HttpxAuth):
             yield Send(_carrying(request, (yield from self.access())))
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        """What httpx2's and httpx's ``Client`` calls."""
         flow = self._flow(request)
         result: Any = None
         try:
@@ -134,6 +136,7 @@ class TokenAuth(NotPickled, HttpxAuth):
             flow.close()
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        """What httpx2's and httpx's ``AsyncClient`` calls."""
         flow = self._flow(request)
         result: Any = None
         try:

@@ -76,6 +76,8 @@ class NewKey:
 
 @dataclass(slots=True)
 class KeyService:
+    """API keys: ``auth.keys``."""
+
     settings: AuthSettings
     store: Store
     feed: Feed

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 Target = Literal["key", "session", "user"]
+"""What a change is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ class SealedKey:
     retires_at: float | None = None
 
 
-# How long the names in an audit entry may be. Another issuer's users are named with the issuer.
 MAX_AUDITED_NAME = 512
+"""How long the names in an audit entry may be. Another issuer's users are named with the issuer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +152,21 @@ class Store(Protocol):
         """Connect, and bring the schema up to date. Raises SchemaError where that cannot be."""
         ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Disconnect."""
+        ...
 
     async def add_user(self, user: User) -> None:
         """Raises Conflict if the email or the id is taken."""
         ...
 
-    async def user(self, user_id: str) -> User | None: ...
+    async def user(self, user_id: str) -> User | None:
+        """Return the user with this id."""
+        ...
 
-    async def user_by_email(self, email: str) -> User | None: ...
+    async def user_by_email(self, email: str) -> User | None:
+        """Return the user with this email, which is in lower case."""
+        ...
 
     async def users(self) -> Sequence[User]:
         """Return every user, the oldest first."""
@@ -206,7 +213,9 @@ class Store(Protocol):
         """Return the keys with one of the digests, and those with a salted hash and one of the prefixes."""
         ...
 
-    async def key(self, key_id: str) -> Key | None: ...
+    async def key(self, key_id: str) -> Key | None:
+        """Return the key with this id, also one that ended."""
+        ...
 
     async def keys(
         self, owner: str | None, *, at: float, include_expired: bool, limit: int, cursor: str | None
@@ -264,7 +273,9 @@ class Store(Protocol):
         """
         ...
 
-    async def session(self, session_id: str) -> Session | None: ...
+    async def session(self, session_id: str) -> Session | None:
+        """Return the session with this id, also one that ended."""
+        ...
 
     async def sessions(self, subject: str, *, at: float, limit: int, cursor: str | None) -> SessionPage:
         """List the sessions of ``subject`` that are alive at ``at``, newest first.
@@ -281,7 +292,9 @@ class Store(Protocol):
         """
         ...
 
-    async def revoke_session(self, session_id: str, *, at: float) -> None: ...
+    async def revoke_session(self, session_id: str, *, at: float) -> None:
+        """Revoke a session, and tell the feed. One that was revoked keeps its time."""
+        ...
 
     async def revoke_sessions(self, subject: str, *, at: float) -> None:
         """Revoke every session of ``subject``, and tell the feed. One that was revoked keeps its time."""

@@ -58,6 +58,8 @@ class TokenPair:
 
 @dataclass(slots=True)
 class TokenService:
+    """Sessions and their tokens: ``auth.tokens``."""
+
     settings: AuthSettings
     store: Store
     feed: Feed

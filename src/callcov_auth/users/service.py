@@ -29,6 +29,8 @@ class ScopesRequest(Input):
 
 
 class UserService:
+    """Users and their passwords: ``auth.users``."""
+
     def __init__(
         self,
         *,
@@ -78,6 +80,7 @@ class UserService:
         return user
 
     async def list(self) -> Sequence[User]:
+        """Return every user, the oldest first."""
         return await self._store.users()
 
     async def check_password(self, email: str, password: str, address: str | None = None) -> User:
