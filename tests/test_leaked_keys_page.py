@@ -1,18 +1,14 @@
 """What docs/leaked-keys.md shows is typed: from a key in a repository to the proof that it is dead."""
 
 import re
-import shlex
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
-import typer.main
 import yaml
 from starlette.applications import Starlette
 
 from callcov_auth import Auth, AuthMiddleware, AuthSettings, auth_routes
-from callcov_auth.cli.app import app as command_line
 from callcov_auth.cli.archives import MAX_LAYERS, MAX_UNPACKED_BYTES
 from callcov_auth.keys.format import PREFIX_LENGTH
 from tests.cli.conftest import folder, installation
@@ -24,16 +20,7 @@ __all__ = ["folder", "installation"]
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "leaked-keys.md").read_text("utf-8")
 SHELL = "".join(re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S))
-COMMANDS = [line.partition(" < ")[0] for line in SHELL.splitlines() if line.startswith("callcov-auth ")]
 CURLS = [line for line in SHELL.splitlines() if line.startswith("curl ")]
-
-
-@pytest.mark.parametrize("line", sorted(set(COMMANDS)))
-def test_a_command_can_be_typed_as_shown(line: str) -> None:
-    group, noun, *rest = shlex.split(line)[1:]
-    command: Any = typer.main.get_command(command_line)
-    verb = command.commands[group].commands[noun]
-    assert verb.make_context(verb.name, rest).params is not None
 
 
 def test_the_way_from_the_find_to_the_proof(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,9 +62,3 @@ def test_the_hook_is_the_one_that_there_is() -> None:
     ((repository),) = yaml.safe_load(block)["repos"]
     hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     assert [hook["id"] for hook in repository["hooks"]] == [hook["id"] for hook in hooks]
-
-
-def test_what_the_page_links_is_there() -> None:
-    linked = re.findall(r"\]\((?!https?:|#)([^)#]+)\)", PAGE)
-    assert linked
-    assert [name for name in linked if not (ROOT / "docs" / name).is_file()] == []

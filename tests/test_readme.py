@@ -2,30 +2,26 @@
 
 import json
 import re
-import secrets
-import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import anyio
 import httpx2
 import pytest
-import typer.main
 from pydantic import SecretStr
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from callcov_auth import Auth, AuthSettings
-from callcov_auth.cli.app import app as command_line
 from callcov_auth.demo.app import demo_app
 from callcov_auth.demo.settings import EMAIL, add_users, demo_settings
 from callcov_auth.errors import REFUSALS
 from callcov_auth.events import LoggedOut, RefreshReused
+from tests.support.curl import Reader
+from tests.support.reader import minted, refusal, set_up
 from tests.support.servers import serve
-from tests.support.settings import CHEAP_PASSWORDS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")
@@ -76,40 +72,18 @@ BLOCKS = blocks_of(README)
 PYTHON = {block.heading: block for block in BLOCKS if block.language == "python"}
 SHELL = "".join(block.text for block in BLOCKS if block.language == "sh")
 SHELL_LINES = SHELL.replace("\\\n", "").splitlines()
-COMMANDS = [line for line in SHELL_LINES if line.startswith("callcov-auth ")]
 CURLS = [line for line in SHELL_LINES if line.startswith("curl ") and "$API" in line]
 
 
 @pytest.fixture(autouse=True)
 def on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What README tells a reader to set, and passwords that cost little."""
-    chosen = {"secret": secrets.token_urlsafe(48), "require_https": "false", **CHEAP_PASSWORDS}
-    for name, value in chosen.items():
-        monkeypatch.setenv(f"CALLCOV_AUTH_{name.upper()}", str(value))
+    set_up(monkeypatch)
 
 
 def run(heading: str) -> dict[str, Any]:
     namespace: dict[str, Any] = {"__name__": "app"}
     exec(compile(PYTHON[heading].text, f"README.md: {heading}", "exec"), namespace)
     return namespace
-
-
-def minted(*scopes: str) -> dict[str, str]:
-    """The header of a new key, made in the database that the settings name, as the command line does."""
-
-    async def mint() -> str:
-        async with Auth(AuthSettings()) as auth:
-            user = await auth.users.create(f"{secrets.token_hex(4)}@example.com", "a-password", scopes=scopes)
-            return (await auth.keys.create(user.id, name="readme")).api_key.get_secret_value()
-
-    return {"Authorization": f"Bearer {anyio.run(mint)}"}
-
-
-def refusal(response: httpx2.Response) -> tuple[int, str]:
-    error = response.json()["error"]
-    assert error["message"]
-    assert error["request_id"] == response.headers["x-request-id"]
-    return response.status_code, error["code"]
 
 
 @pytest.mark.parametrize("heading", PYTHON)
@@ -209,26 +183,14 @@ def test_problem_details_are_given_as_shown() -> None:
     assert settings.render_refusal(REFUSALS[0](), "id")[0] == "application/problem+json"
 
 
-class Curl:
-    """The few options of curl that README uses, and a reader who keeps what it says to keep."""
+class Keeping:
+    """A reader who keeps what README says to keep."""
 
     def __init__(self, api: str) -> None:
         self.kept = {"API": api}
 
     def __call__(self, line: str) -> httpx2.Response:
-        words = iter(shlex.split(Template(line).substitute(self.kept))[1:])
-        request: dict[str, Any] = {"method": "GET", "headers": {}}
-        for word in words:
-            if word == "-X":
-                request["method"] = next(words)
-            elif word == "-d":
-                request["content"] = next(words)
-            elif word == "-H":
-                name, _, value = next(words).partition(": ")
-                request["headers"][name] = value
-            else:
-                request["url"] = word
-        return self._keep(httpx2.request(**request))
+        return self._keep(Reader(self.kept).type(line))
 
     def _keep(self, response: httpx2.Response) -> httpx2.Response:
         answer = response.json()
@@ -242,29 +204,18 @@ def test_the_curl_lines_hold_against_the_demo(tmp_path: Path) -> None:
     settings = demo_settings(tmp_path)
     anyio.run(add_users, Auth(settings), EMAIL)
     with serve(demo_app(Auth(settings))) as url:
-        curl = Curl(f"{url}/api/v1")
-        answers = [curl(line) for line in CURLS]
+        ask = Keeping(f"{url}/api/v1")
+        answers = [ask(line) for line in CURLS]
         use_key = next(line for line in CURLS if "$KEY" in line)
         refresh = next(line for line in CURLS if "$REFRESH_TOKEN" in line)
-        after = [refusal(curl(use_key)), refusal(curl(refresh))]
+        after = [refusal(ask(use_key)), refusal(ask(refresh))]
     assert [answer.status_code for answer in answers] == [200, 200, 201, 200, 200, 201, 200, 200, 200]
     assert after == [(401, "token_revoked"), (401, "token_revoked")]
 
 
 def test_there_are_shell_lines_to_check() -> None:
-    assert len(COMMANDS) > 10
     assert "API=http://127.0.0.1:8000/api/v1" in SHELL_LINES
     assert {"scripts/demo", "scripts/test"} <= set(SHELL_LINES)
-
-
-@pytest.mark.parametrize("line", COMMANDS)
-def test_a_command_can_be_typed_as_shown(line: str) -> None:
-    command: Any = typer.main.get_command(command_line)
-    words = shlex.split(line)[1:]
-    while words and words[0] in getattr(command, "commands", {}):
-        command = command.commands[words.pop(0)]
-    assert not hasattr(command, "commands"), "the line names a group, or a command that does not exist"
-    assert command.make_context(command.name, words).params is not None
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -274,13 +225,6 @@ def test_what_a_document_names_is_there(document: str) -> None:
     scripts = re.findall(r"(?<![\w./-])(scripts/\w+)", text)
     modules = [f"{name.replace('.', '/')}.py" for name in re.findall(r"python -m (benchmarks\.\w+)", text)]
     assert [name for name in [*linked, *scripts, *modules] if not (ROOT / name).is_file()] == []
-
-
-def test_the_extras_to_install_exist() -> None:
-    extras = tomllib.loads(PYPROJECT)["project"]["optional-dependencies"]
-    named = re.findall(r"pip install '\.\[([^]]+)\]", README)
-    assert named
-    assert {extra for names in named for extra in names.split(",")} <= extras.keys()
 
 
 def test_the_table_of_rooms_is_the_import_contract() -> None:
