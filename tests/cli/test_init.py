@@ -103,3 +103,19 @@ def test_the_database_has_the_tables(folder: Path) -> None:
         }
     connection.close()
     assert {"callcov_users", "callcov_api_keys", "callcov_sessions", "callcov_schema"} <= tables
+
+
+def test_a_folder_in_which_nothing_can_be_made_is_a_usage_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    refused = run("init")
+
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        "error: .env cannot be made here (No such file or directory): run this in another folder.\n"
+    )
