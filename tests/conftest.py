@@ -11,12 +11,14 @@ from callcov_auth import Auth
 from tests.support.clock import Clock
 from tests.support.settings import make_settings
 
-# Real servers of Redis and PostgreSQL; the scan of all that the run shows, for every secret that it makes.
+# Real servers of Redis and PostgreSQL; the scan of all that the run shows, for every secret that it makes;
+# what OpenTelemetry is told.
 pytest_plugins = [
     "tests.support.redis_server",
     "tests.support.postgres_server",
     "tests.support.databases",
     "tests.support.leak_watch",
+    "tests.support.otel",
 ]
 
 

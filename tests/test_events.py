@@ -221,6 +221,26 @@ async def test_a_function_that_fails_is_logged_and_changes_nothing(
     ]
 
 
+async def test_a_record_factory_of_the_programs_own_is_not_in_the_way(
+    auth: Auth, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = logging.getLogRecordFactory()
+
+    def with_request_id(*given: Any, **named: Any) -> logging.LogRecord:
+        record = before(*given, **named)
+        record.request_id = "the program's"
+        return record
+
+    logging.setLogRecordFactory(with_request_id)
+    try:
+        with caplog.at_level(logging.INFO, "callcov_auth"):
+            await auth.users.create(EMAIL, PASSWORD)
+    finally:
+        logging.setLogRecordFactory(before)
+    (record,) = [each for each in caplog.records if hasattr(each, "event")]
+    assert (record.event.name, record.request_id) == ("user_changed", "the program's")
+
+
 def test_it_is_named_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CALLCOV_AUTH_ON_EVENT", f"{__name__}:hear")
     assert make_settings().on_event is hear

@@ -18,6 +18,7 @@ from tests.support.settings import make_settings
         ("callcov_auth.tokens.fetching", "httpx2", "client"),
         ("callcov_auth.store.postgres", "psycopg", "postgres"),
         ("callcov_auth.redis_pool", "redis", "redis"),
+        ("callcov_auth.otel", "opentelemetry", "otel"),
     ],
 )
 def test_what_to_install_is_told(
@@ -44,3 +45,10 @@ def test_a_start_with_a_redis_url_and_no_redis_py_stops_with_the_cure(
         monkeypatch.delitem(sys.modules, f"callcov_auth.{module}", raising=False)
     with pytest.raises(SettingsError, match=r"CALLCOV_AUTH_REDIS_URL: .*'callcov-auth\[redis\]'"):
         Auth(make_settings(redis_url="redis://cache/0"))
+
+
+def test_a_start_with_otel_and_no_opentelemetry_stops_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    monkeypatch.delitem(sys.modules, "callcov_auth.otel", raising=False)
+    with pytest.raises(SettingsError, match=r"CALLCOV_AUTH_OTEL: .*'callcov-auth\[otel\]'"):
+        Auth(make_settings(otel=True))

@@ -56,6 +56,7 @@ DEFAULTS = {
     "render_refusal": None,
     "audit_days": 90,
     "on_event": None,
+    "otel": False,
 }
 
 

@@ -13,7 +13,6 @@ from anyio.abc import TaskGroup
 
 from callcov_auth.cache.feed import Feed
 from callcov_auth.cache.flight import SingleFlight
-from callcov_auth.cache.principals import PrincipalCache
 from callcov_auth.counting import MAX_COUNTED, Counters, LocalCounters
 from callcov_auth.credential import Credential, parse_authorization
 from callcov_auth.errors import AuthError, AuthUnavailable, InvalidToken
@@ -27,6 +26,7 @@ from callcov_auth.parts import (
     audit_log_of,
     keyring_of,
     login_throttle_of,
+    observers_of,
     push_of,
     shared_counters_of,
     store_of,
@@ -71,11 +71,15 @@ class Auth:
     ) -> None:
         self.settings = settings
         """What it was made with."""
-        self.store = store or store_of(settings)
-        """Where users, keys and sessions live: what ``callcov_auth.store.protocol`` says."""
         self._clock = clock or time.time
         self._timer = clock or time.monotonic
-        self.callers = PrincipalCache(
+        observers = observers_of(settings, self._timer)
+        self._watch = observers.watch
+        self.listener = observers.on_event
+        """Whom all events are told."""
+        self.store = observers.store(store or store_of(settings, self.listener))
+        """Where users, keys and sessions live: what ``callcov_auth.store.protocol`` says."""
+        self.callers = observers.cache(
             settings.cache_size, timer=self._timer, hashed=settings.hash_cached_credentials
         )
         """Who was verified a moment ago, by the value of the ``Authorization`` header."""
@@ -83,23 +87,23 @@ class Auth:
         # that a header could hold would not be, so nobody can guess it.
         self._rated = secrets.token_bytes(16)
         self._flights: SingleFlight[Principal] = SingleFlight()
-        self._push = push_of(settings, self._timer)
-        self._audit = audit_log_of(settings, self.store, self._clock, self._timer)
-        self.on_event = settings.on_event if self._audit is None else self._audit.hear
-        """Whom events are told."""
+        self._push = push_of(settings, self._timer, self.listener)
+        self._audit = audit_log_of(settings, self.store, self._clock, self._timer, self.listener)
+        self.on_event = self.listener if self._audit is None else self._audit.hear
+        """Whom those events are told that are for the audit log too."""
         self._feed = Feed(
             self.store,
             self.callers,
             interval=settings.revocation_interval,
             timer=self._timer,
             push=self._push,
-            on_event=settings.on_event,
+            on_event=self.listener,
         )
-        self._last_use = LastUse(self.store, timer=self._timer, on_event=settings.on_event)
+        self._last_use = LastUse(self.store, timer=self._timer, on_event=self.listener)
         self._keys = KeyValidator(settings, self.store, self._last_use, self._clock, self._timer)
         keyring = keyring_of(settings, self._clock)
         self._own_keys = None if keyring is None else self._stored_keys(keyring)
-        issuers, self._remote_keys = load_issuers(settings, self._timer)
+        issuers, self._remote_keys = load_issuers(settings, self._timer, self.listener)
         self._tokens = TokenVerifier(settings, self.store, self._own_keys, issuers, self._clock)
         self._opening = anyio.Lock()
         self._opened = 0
@@ -109,7 +113,7 @@ class Auth:
         limit = settings.failure_limit
         self.failures = None if limit is None else Failures(limit, self._timer)
         """How often credentials were refused, by the address that sent them; None where nobody counts."""
-        self._shared = shared_counters_of(settings, self._timer)
+        self._shared = shared_counters_of(settings, self._timer, self.listener)
         counters: Counters = self._shared or LocalCounters(MAX_COUNTED, self._timer)
         # By themselves, so that failed logins push no key's count out.
         self._key_counters: Counters = self._shared or LocalCounters(MAX_COUNTED, self._timer)
@@ -124,6 +128,7 @@ class Auth:
                 time_cost=settings.password_time_cost,
                 memory_kib=settings.password_memory_kib,
                 workers=settings.password_workers,
+                watch=self._watch,
             ),
             throttle=login_throttle_of(settings, counters),
             clock=self._clock,
@@ -147,6 +152,7 @@ class Auth:
             check_password=self.users.check_password,
             clock=self._clock,
             on_event=self.on_event,
+            watch=self._watch,
         )
         """Login, refresh, logout, and tokens by themselves: a TokenService."""
         self.signing_keys = SigningKeyService(
@@ -295,10 +301,11 @@ class Auth:
     async def _look_up(self, credential: Credential, header: bytes) -> Principal:
         # Before the lookup: see PrincipalCache.put.
         version = self.callers.version
-        if credential.kind == "api_key":
-            principal = await self._keys.validate(credential.text)
-        else:
-            principal = await self._tokens.verify(credential.text)
+        with self._watch("authenticate", kind=credential.kind):
+            if credential.kind == "api_key":
+                principal = await self._keys.validate(credential.text)
+            else:
+                principal = await self._tokens.verify(credential.text)
         name = self._rated + header if isinstance(principal, RatedPrincipal) else header
         self.callers.put(name, principal, self._until(principal), version=version)
         if is_told(Authenticated, self.on_event):
@@ -320,7 +327,7 @@ class Auth:
             Seals(self.settings.seal_keys),
             timer=self._timer,
             on_loss=self.callers.forget_all,
-            on_event=self.settings.on_event,
+            on_event=self.listener,
         )
 
     async def _connect(self) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
+from callcov_auth.acting import who_acts
+
 logger = logging.getLogger("callcov_auth")
 
 
@@ -274,8 +276,11 @@ def is_told(kind: type[Event], on_event: OnEvent | None) -> bool:
 
 
 def emit(event: Event, on_event: OnEvent | None = None) -> None:
-    """Log ``event`` under the logger ``callcov_auth``, where its record carries it as ``record.event``, and
-    call ``on_event`` with it."""
+    """Log ``event`` under the logger ``callcov_auth``, and call ``on_event`` with it.
+
+    The log's record carries it as ``record.event``. ``record.callcov_request_id`` is the ``X-Request-ID`` of
+    the request in which it happened; None where none is known.
+    """
     if logger.isEnabledFor(event.level):
         _log(event)
     if on_event is not None:
@@ -287,4 +292,7 @@ def emit(event: Event, on_event: OnEvent | None = None) -> None:
 
 def _log(event: Event) -> None:
     fields = " ".join(f"{name}={value!r}" for name, value in asdict(event).items())
-    logger.log(event.level, "%s %s", event.name, fields, extra={"event": event})
+    request_id = event.request_id if isinstance(event, Refused) else who_acts.get()().request_id
+    # Not 'request_id', which a record factory of the program's may set: then logging raises KeyError.
+    more = {"event": event, "callcov_request_id": request_id}
+    logger.log(event.level, "%s %s", event.name, fields, extra=more)

@@ -352,6 +352,7 @@ class AuthSettings(BaseSettings):
     )
 
     on_event: OnEvent | None = Field(default=None, description="called with each event, and never awaited")
+    otel: bool = Field(default=False, description="spans and metrics, by the providers of OpenTelemetry")
     render_refusal: ImportString[Callable[..., tuple[str, Mapping[str, Any]]]] | None = None
 
     def __init__(self, **values: Any) -> None:

@@ -112,7 +112,7 @@ def refusal_of(error: Exception, scope: Scope, auth: Auth) -> Refusal:
         logger.error("internal_error request_id=%s", request_id, exc_info=error)
         error = InternalError(reason=type(error).__name__)
     # The audit log has no ear for all others, which come at the rate of an attack.
-    if error.key_id is not None or is_told(Refused, auth.settings.on_event):
+    if error.key_id is not None or is_told(Refused, auth.listener):
         emit(_event(error, request_id, scope, auth.settings), auth.on_event)
     return render(error, request_id, auth.settings)
 

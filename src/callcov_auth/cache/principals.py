@@ -58,7 +58,7 @@ class PrincipalCache:
         # The parts of ``get``, for AuthMiddleware, which has them in its own path.
         self.timer = timer
         self.find = self._entries.get
-        self.touch = self._entries.move_to_end
+        self.touch: Callable[[bytes], None] = self._entries.move_to_end
 
     def __len__(self) -> int:
         return len(self._entries)

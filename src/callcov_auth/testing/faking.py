@@ -118,6 +118,10 @@ class _UnopenedAuth:
     def on_event(self) -> OnEvent | None:
         return self.settings.on_event
 
+    @property
+    def listener(self) -> OnEvent | None:
+        return self.settings.on_event
+
     async def __aenter__(self) -> Self:
         return self
 

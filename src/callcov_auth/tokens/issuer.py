@@ -18,6 +18,7 @@ from callcov_auth.tokens.guards import refused
 from callcov_auth.tokens.keyring import Keyring
 from callcov_auth.tokens.verifier import ACCESS, REFRESH, TokenVerifier
 from callcov_auth.validation import Email, Input, Name, PageRequest, Password, Scopes, Text, validated
+from callcov_auth.watching import Watch, unwatched
 
 
 class LoginRequest(Input):
@@ -69,6 +70,7 @@ class TokenService:
     check_password: Callable[[str, str, str | None], Awaitable[User]]
     clock: Callable[[], float]
     on_event: OnEvent | None = None
+    watch: Watch = unwatched
 
     async def login(self, email: str, password: str, *, address: str | None = None) -> TokenPair:
         """Begin a session. Raises InvalidCredentials, RateLimited, ValidationFailed, AuthUnavailable.
@@ -77,7 +79,8 @@ class TokenService:
         account alone, so that whoever knows an email can use up its owner's tries: give it where you know it.
         """
         request = validated(LoginRequest, {"email": email, "password": password})
-        user, session = await self._begin_login(request, address)
+        with self.watch("login"):
+            user, session = await self._begin_login(request, address)
         emit(LoggedIn(user.id, session.id), self.on_event)
         return self._pair(session, user.scopes, self._refresh(session))
 
@@ -89,6 +92,10 @@ class TokenService:
         the session.
         """
         sent = validated(RefreshRequest, {"refresh_token": refresh_token}).refresh_token
+        with self.watch("refresh"):
+            return await self._refreshed(sent)
+
+    async def _refreshed(self, sent: str) -> TokenPair:
         claims = await self.verifier.refresh_claims(sent)
         generation = generation_of(claims)
         # Twice, because another refresh with this token may come between; what it leaves is then read.

@@ -23,7 +23,9 @@ class InlineKeys:
         return self._keys.find(kid)
 
 
-def load_issuers(settings: AuthSettings, timer: Callable[[], float]) -> tuple[list[Issuer], list[RemoteKeys]]:
+def load_issuers(
+    settings: AuthSettings, timer: Callable[[], float], on_event: OnEvent | None = None
+) -> tuple[list[Issuer], list[RemoteKeys]]:
     """Return the issuers, and of their key sets those that are fetched. Raises SettingsError."""
     issuers: list[Issuer] = []
     remote: list[RemoteKeys] = []
@@ -33,7 +35,7 @@ def load_issuers(settings: AuthSettings, timer: Callable[[], float]) -> tuple[li
         if trusted.jwks is not None:
             keys = _inline(trusted, trusted.jwks.get_secret_value())
         else:
-            keys = _remote(trusted, timer, settings.on_event)
+            keys = _remote(trusted, timer, on_event)
             remote.append(keys)
         rules = ClaimRules(trusted.issuer, trusted.audience, settings.leeway, trusted.scope_claim)
         types = frozenset(None if typ == "none" else typ for typ in trusted.token_types)

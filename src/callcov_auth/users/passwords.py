@@ -4,6 +4,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from callcov_auth.hashing import HashingLane
+from callcov_auth.watching import Watch, unwatched
 
 # For each worker.
 MAX_WAITING = 64
@@ -12,20 +13,23 @@ MAX_WAITING = 64
 class Passwords:
     """Hashes and verifies. The defaults of the settings are OWASP's first choice for Argon2id."""
 
-    def __init__(self, *, time_cost: int, memory_kib: int, workers: int) -> None:
+    def __init__(self, *, time_cost: int, memory_kib: int, workers: int, watch: Watch = unwatched) -> None:
         # One lane: more would only let one login take the cores of several.
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1)
         self._lane = HashingLane(workers, most_waiting=MAX_WAITING * workers, reason="password_queue_full")
         # How argon2 begins a hash of these costs.
         self._of_these_costs = f"$argon2id$v=19$m={memory_kib},t={time_cost},p=1$"
         self._decoy: str | None = None
+        self._watch = watch
 
     async def hash(self, password: str) -> str:
-        return await self._lane.run(lambda: self._hasher.hash(password))
+        with self._watch("hash_password"):
+            return await self._lane.run(lambda: self._hasher.hash(password))
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
         """Whether ``password`` is the one; None stands for 'no such user' and takes as long to deny."""
-        return await self._lane.run(lambda: self._verify(password_hash, password))
+        with self._watch("verify_password"):
+            return await self._lane.run(lambda: self._verify(password_hash, password))
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Whether the hash was made with other costs than the settings ask for now."""
