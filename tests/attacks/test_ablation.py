@@ -27,7 +27,7 @@ REWORDINGS = {"tokens.guards.refused: token_{}", "tokens.jwk.load_key: key {}: {
 # What cannot be known is no attack; tests/tokens has it.
 UNKNOWABLE = {
     "tokens.stored_keys.StoredKeys.find: signing_keys_unavailable",
-    "tokens.issuer.TokenService.refresh: session_contended",
+    "tokens.issuer.TokenService._refreshed: session_contended",
 }
 
 # What only saves a lookup that would refuse as well; tests/keys has it.
