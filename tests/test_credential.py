@@ -69,6 +69,38 @@ def test_what_is_refused(value: bytes, reason: str) -> None:
     assert caught.value.reason == reason
 
 
+STARTS = ("sk_", "ak_v1-", "kg_", "ak.")
+ANYTHING = ("sk_", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "starts", "kind"),
+    [
+        ("ak_v1-0123-secret", STARTS, "api_key"),
+        ("kg_0123_secret", STARTS, "api_key"),
+        ("ak.0123.secret", STARTS, "api_key"),
+        (KEY, STARTS, "api_key"),
+        (JWT, STARTS, "token"),
+        ("9f86d081884c", ANYTHING, "api_key"),
+        ("a.b", ANYTHING, "api_key"),
+        (KEY, ANYTHING, "api_key"),
+        (JWT, ANYTHING, "token"),
+    ],
+)
+def test_keys_of_other_programs_are_told_by_what_they_start_with(
+    text: str, starts: tuple[str, ...], kind: str
+) -> None:
+    credential = parse_authorization(f"Bearer {text}".encode(), starts)
+    assert (credential.kind, credential.text) == (kind, text)
+
+
+@pytest.mark.parametrize("text", ["kg-0123", "ak_v1_0123", "9f86d081884c", "xkg_0123"])
+def test_what_starts_otherwise_is_still_refused(text: str) -> None:
+    with pytest.raises(InvalidToken) as caught:
+        parse_authorization(f"Bearer {text}".encode(), STARTS)
+    assert caught.value.reason == "unknown_form"
+
+
 def test_the_bound_is_on_the_whole_value() -> None:
     longest = b"Bearer sk_" + b"a" * (MAX_VALUE_BYTES - 10)
     assert len(parse_authorization(longest).text) == MAX_VALUE_BYTES - 7

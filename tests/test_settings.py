@@ -20,6 +20,7 @@ DEFAULTS = {
     "signing_key_rotation_days": None,
     "previous_secrets": (),
     "import_peppers": (),
+    "import_prefixes": (),
     "trusted_issuers": (),
     "auto_migrate": True,
     "require_https": True,
@@ -133,6 +134,12 @@ def test_thirty_two_random_hexadecimal_digits_are_enough() -> None:
         ("accepted_environments", ["staging"], "'live' or 'test'"),
         ("accepted_segments", ["Prod"], "match pattern"),
         ("api_key_header", "X API Key", "match pattern"),
+        ("import_prefixes", ["k"], "such as 'kg_'"),
+        ("import_prefixes", ["kg_", "a b"], "such as 'kg_'"),
+        ("import_prefixes", ["eyJ"], "the beginning of a token"),
+        ("import_prefixes", ["ewo"], "the beginning of a token"),
+        ("import_prefixes", ["kg_*"], "or '*'"),
+        ("import_prefixes", ["x" * 33], "2 to 32 characters"),
         ("issuer", "a\nb", "match pattern"),
         ("realm", 'a"b', "match pattern"),
         ("render_refusal", "no.such.function", "Invalid python path"),
@@ -169,6 +176,15 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.public_paths == ("/health", "/docs/*")
     assert [str(proxy) for proxy in settings.trusted_proxies] == ["10.0.0.0/8", "unix"]
     assert settings.render_refusal is not None
+
+
+def test_what_keys_start_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make_settings().key_starts == ("sk_",)
+    monkeypatch.setenv("CALLCOV_AUTH_SECRET", STRONG)
+    monkeypatch.setenv("CALLCOV_AUTH_IMPORT_PREFIXES", "ak_v1-, kg_")
+    assert AuthSettings().key_starts == ("sk_", "ak_v1-", "kg_")
+    monkeypatch.setenv("CALLCOV_AUTH_IMPORT_PREFIXES", "*")
+    assert AuthSettings().key_starts == ("sk_", "")
 
 
 @pytest.mark.parametrize("name", ["CALLCOV_AUTH_LEWAY", "CALLCOV_AUTH_LEEWAY__DEEP"])

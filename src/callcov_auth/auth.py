@@ -25,6 +25,7 @@ from callcov_auth.keys.validator import KeyValidator
 from callcov_auth.parts import (
     audit_log_of,
     keyring_of,
+    login_key_of,
     login_throttle_of,
     observers_of,
     push_of,
@@ -100,6 +101,7 @@ class Auth:
             on_event=self.listener,
         )
         self._last_use = LastUse(self.store, timer=self._timer, on_event=self.listener)
+        self._key_starts = settings.key_starts
         self._keys = KeyValidator(settings, self.store, self._last_use, self._clock, self._timer)
         keyring = keyring_of(settings, self._clock)
         self._own_keys = None if keyring is None else self._stored_keys(keyring)
@@ -131,6 +133,7 @@ class Auth:
                 watch=self._watch,
             ),
             throttle=login_throttle_of(settings, counters),
+            decoy_key=login_key_of(settings),
             clock=self._clock,
             on_event=self.on_event,
         )
@@ -270,7 +273,7 @@ class Auth:
         cached = self.callers.get(authorization)
         if cached is not None:
             return cached
-        credential = parse_authorization(authorization)
+        credential = parse_authorization(authorization, self._key_starts)
         if credential.kind not in self.settings.accept:
             raise InvalidToken("This kind of credential is not accepted here", reason="kind_not_accepted")
         if credential.kind == "api_key":
@@ -292,7 +295,7 @@ class Auth:
         if self.callers.holds(authorization):
             return True
         try:
-            header = parse_authorization(authorization).header
+            header = parse_authorization(authorization, self._key_starts).header
         except AuthError:
             return False
         is_held = self.callers.holds(header) or self.callers.holds(self._rated + header)

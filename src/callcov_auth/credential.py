@@ -18,6 +18,8 @@ _B64TOKEN = rb"[A-Za-z0-9\-._~+/]+=*"
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +(" + _B64TOKEN + rb")")
 # Three base64url parts; what they hold is the token verifier's question.
 _JWT_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+# What our API keys start with.
+KEY_STARTS = ("sk_",)
 
 MALFORMED_HEADER = "The Authorization header is malformed"
 UNSUPPORTED_SCHEME = "The Authorization scheme is not Bearer"
@@ -38,8 +40,8 @@ class Credential:
         return b"Bearer " + self.text.encode("ascii")
 
 
-def parse_authorization(value: bytes) -> Credential:
-    """Read the whole value of one ``Authorization`` header.
+def parse_authorization(value: bytes, key_starts: tuple[str, ...] = KEY_STARTS) -> Credential:
+    """Read the whole value of one ``Authorization`` header, in which a key starts with one of ``key_starts``.
 
     Raises InvalidToken for everything that is not exactly one Bearer credential.
     """
@@ -49,12 +51,13 @@ def parse_authorization(value: bytes) -> Credential:
     bearer = _BEARER.fullmatch(trimmed)
     if bearer is None:
         raise _not_bearer(trimmed)
-    return classify(bearer[1].decode("ascii"))
+    return classify(bearer[1].decode("ascii"), key_starts)
 
 
-def classify(text: str) -> Credential:
+def classify(text: str, key_starts: tuple[str, ...] = KEY_STARTS) -> Credential:
     """Tell an API key from a token by its form alone. Raises InvalidToken for anything else."""
-    if text.startswith("sk_"):
+    # Where any text may be a key, what looks like a token is still one.
+    if text.startswith(key_starts) and not ("" in key_starts and _JWT_SHAPE.fullmatch(text)):
         return Credential("api_key", text)
     if _JWT_SHAPE.fullmatch(text):
         return Credential("token", text)

@@ -113,9 +113,13 @@ def audit_log_of(
 
 
 def login_throttle_of(settings: AuthSettings, counters: Counters) -> LoginThrottle:
+    return LoginThrottle(settings.login_limit, settings.failure_limit, counters, login_key_of(settings))
+
+
+def login_key_of(settings: AuthSettings) -> bytes:
+    """Return the key of what is derived from an email that somebody gave."""
     # A resource server has no pepper, and nobody logs in there.
-    key = b"" if settings.is_resource_server else settings.pepper_key
-    return LoginThrottle(settings.login_limit, settings.failure_limit, counters, key)
+    return b"" if settings.is_resource_server else settings.pepper_key
 
 
 def store_of(settings: AuthSettings, on_event: OnEvent | None) -> Any:

@@ -54,6 +54,10 @@ SECRET_MISSING = (
 )
 ASYMMETRIC: frozenset[str] = frozenset(get_args(SigningAlgorithm))
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f]+$"
+# In the place of a prefix, for keys that have none in common.
+ANY_KEY = "*"
+# Of the characters of RFC 6750 §2.1's b64token, but not a lone one, which would take in half of all texts.
+_IMPORT_PREFIX = re.compile(r"[A-Za-z0-9._~+/-]{2,32}")
 
 
 class SettingsError(ValueError):
@@ -117,6 +121,17 @@ def pepper_bytes(text: str) -> bytes | None:
         return text.encode()
     except ValueError:
         return None
+
+
+def _import_prefix(prefix: str) -> str:
+    # A JSON object in base64url starts so, and every token with it.
+    is_prefix = _IMPORT_PREFIX.fullmatch(prefix) and not prefix.startswith(("ey", "ew"))
+    if not is_prefix and prefix != ANY_KEY:
+        raise ValueError(
+            "each is what another program's keys start with, such as 'kg_': 2 to 32 characters of a "
+            "Bearer credential, and not the beginning of a token; or '*', where they have no such beginning"
+        )
+    return prefix
 
 
 def _https_url(url: str) -> str:
@@ -209,6 +224,7 @@ def _plain(function: Callable[[Any], object]) -> Callable[[Any], object]:
 
 Strong = Annotated[SecretStr, AfterValidator(_strong)]
 Pepper = Annotated[SecretStr, AfterValidator(_pepper)]
+ImportPrefix = Annotated[str, AfterValidator(_import_prefix)]
 PathPattern = Annotated[str, AfterValidator(_path_pattern)]
 Proxy = Annotated[Network | Literal["unix"], BeforeValidator(_network)]
 Segment = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,15}$")]
@@ -286,6 +302,9 @@ class AuthSettings(BaseSettings):
     )
     import_peppers: Annotated[tuple[Pepper, ...], NoDecode, BeforeValidator(_json_list)] = Field(
         default=(), description="other programs' peppers, until each key that needs one was used here once"
+    )
+    import_prefixes: Annotated[tuple[ImportPrefix, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        default=(), description="what other programs' keys start with, which are then taken for API keys"
     )
     accept: Annotated[frozenset[CredentialKind], NoDecode, BeforeValidator(_listed)] = Field(
         default=frozenset({"api_key", "token"}), min_length=1
@@ -412,6 +431,11 @@ class AuthSettings(BaseSettings):
     def import_pepper_keys(self) -> tuple[bytes, ...]:
         """The bytes of ``import_peppers``."""
         return tuple(pepper_bytes(pepper.get_secret_value()) or b"" for pepper in self.import_peppers)
+
+    @cached_property
+    def key_starts(self) -> tuple[str, ...]:
+        """What an API key starts with, ours and others'; an empty text where it may be anything."""
+        return ("sk_", *("" if prefix == ANY_KEY else prefix for prefix in self.import_prefixes))
 
     @cached_property
     def token_keys(self) -> tuple[bytes, ...]:

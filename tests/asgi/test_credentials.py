@@ -65,6 +65,15 @@ def test_what_is_refused(scope: dict[str, Any], reason: str) -> None:
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize("start", ["kg_", ""], ids=["a start", "any"])
+def test_the_key_header_takes_keys_of_other_programs_and_no_token(start: str) -> None:
+    places = Places(api_key_header=b"x-api-key", key_starts=("sk_", start))
+    assert find_authorization(http((b"x-api-key", b"kg_1")), places) == b"Bearer kg_1"
+    with pytest.raises(InvalidToken) as caught:
+        find_authorization(http((b"x-api-key", b"eyJh.eyJi.c2ln")), places)
+    assert caught.value.reason == "key_header_malformed"
+
+
 def test_two_authorization_headers_are_refused_by_default_too() -> None:
     with pytest.raises(InvalidToken):
         find_authorization(http(BEARER, BEARER), Places())

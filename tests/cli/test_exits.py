@@ -78,7 +78,7 @@ def test_there_are_the_commands_of_the_contract() -> None:
     assert {" ".join(words) for words in LEAVES} == {
         *("init", "doctor", "demo", "serve"),
         *("users add", "users list", "users disable", "users set-password", "users set-scopes"),
-        *("users sessions", "users logout"),
+        *("users sessions", "users logout", "users import"),
         *("keys create", "keys import", "keys list", "keys revoke", "keys rotate"),
         *("keys scan", "keys stale", "keys who"),
         *("tokens issue", "tokens inspect"),

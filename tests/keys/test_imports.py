@@ -19,9 +19,9 @@ from sqlalchemy import event
 
 from callcov_auth import Auth
 from callcov_auth.errors import AuthUnavailable, Conflict, InvalidToken, TokenExpired, TokenRevoked
+from callcov_auth.importing import ImportLine, Tally
 from callcov_auth.keys.foreign import pepper_id
 from callcov_auth.keys.format import digest, mint
-from callcov_auth.keys.import_rows import ImportLine, Tally
 from callcov_auth.keys.imports import KeyImport
 from callcov_auth.keys.salted import MAX_CANDIDATES, MAX_WAITING
 from callcov_auth.keys.validator import RELEARN_PERIOD

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from starlette.types import Scope
 
 from callcov_auth.asgi.headers import header_values
+from callcov_auth.credential import KEY_STARTS, classify
 from callcov_auth.errors import InvalidToken
 
 _SUBPROTOCOL = "bearer"
@@ -12,10 +13,11 @@ _SUBPROTOCOL = "bearer"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The places to look at beside ``Authorization``; both off by default."""
+    """The places to look at beside ``Authorization``, both off by default; and what a key starts with."""
 
     api_key_header: bytes | None = None
     websocket_protocol: bool = False
+    key_starts: tuple[str, ...] = KEY_STARTS
     only_authorization: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,9 +57,16 @@ def _from_key_header(scope: Scope, places: Places) -> list[bytes]:
     if places.api_key_header is None:
         return []
     values = header_values(scope, places.api_key_header)
-    if not all(value.startswith(b"sk_") for value in values):
+    if not all(_is_key(value, places) for value in values):
         raise InvalidToken("The API key header holds no API key", reason="key_header_malformed")
     return [b"Bearer " + value for value in values]
+
+
+def _is_key(value: bytes, places: Places) -> bool:
+    try:
+        return classify(value.decode("latin-1"), places.key_starts).kind == "api_key"
+    except InvalidToken:
+        return False
 
 
 def _from_subprotocols(scope: Scope, places: Places) -> list[bytes]:

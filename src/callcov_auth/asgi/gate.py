@@ -39,6 +39,7 @@ class Gate:
         self._places = Places(
             api_key_header=header.lower().encode("ascii") if header else None,
             websocket_protocol=settings.websocket_protocol,
+            key_starts=settings.key_starts,
         )
         is_plain = self._places.only_authorization and not settings.hash_cached_credentials
         self.plain_schemes = self._schemes if is_plain else frozenset()

@@ -1,8 +1,7 @@
 """``callcov-auth keys import``."""
 
-import os
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import replace
+from enum import StrEnum
 from hmac import compare_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -10,34 +9,43 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from callcov_auth.cli.commands import Json
-from callcov_auth.cli.errors import REFUSED, Unusable
-from callcov_auth.cli.output import print_json
-from callcov_auth.cli.progress import progress
-from callcov_auth.cli.session import with_auth
+from callcov_auth.cli.errors import Unusable
+from callcov_auth.cli.importing import File, run_import, take_all
 
 if TYPE_CHECKING:
     from callcov_auth.auth import Auth
-    from callcov_auth.cli.key_file import KeyFile
-    from callcov_auth.keys.import_rows import ImportLine, Refusal, Tally
-    from callcov_auth.keys.imports import KeyImport
+    from callcov_auth.importing import Table, Tally
     from callcov_auth.settings import AuthSettings
 
 
+class Source(StrEnum):
+    """Whose table the file is."""
+
+    CSV = "csv"
+    KEYSHIELD = "keyshield"
+    KEYGATE = "fastapi-keygate"
+
+
 def import_keys(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="CSV with a header, or JSON lines.",
-            exists=True,
-            dir_okay=False,
-            readable=True,
+    file: File,
+    source: Annotated[
+        Source, typer.Option("--from", help="Whose columns the file has; csv are those named above.")
+    ] = Source.CSV,
+    owner: Annotated[
+        str | None,
+        typer.Option(help="Whose the keys are whose line does not say: an email or id.", show_default=False),
+    ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            help="What keyshield's keys start with, its separator too, where that is not ak_v1-.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     pepper_file: Annotated[
         Path | None,
         typer.Option(
-            help="Holds the hmac-sha256 digests' pepper, where CALLCOV_AUTH_IMPORT_PEPPERS has several.",
+            help="Holds the digests' pepper, where CALLCOV_AUTH_IMPORT_PEPPERS has several.",
             exists=True,
             dir_okay=False,
             readable=True,
@@ -47,56 +55,51 @@ def import_keys(
 ) -> None:
     """Take over keys from elsewhere by their digests; run again, it goes on where it was.
 
-    Columns: owner (email or id), name, digest, kind (sha256, hmac-sha256, argon2, bcrypt, ours), and, if
-    wanted, prefix, description, environment, segment, scopes (with spaces between; all of the owner's where
-    none are named), expires_at or expires_in_days, created_at. A digest is in hex or base64url; 'ours' is
-    HMAC-SHA256 under the pepper in force. argon2 and bcrypt need the prefix: the first characters of the
-    key, up to 14. Only keys that start with sk_ can ever be used, which no digest can tell.
+    Columns: owner (email or id), name, digest, kind (sha256, hmac-sha256, argon2, bcrypt, keyshield, ours),
+    and, if wanted, prefix, description, environment, segment, scopes (with spaces between; all of the owner's
+    where none are named), expires_at or expires_in_days, created_at, revoked_at, rate. A digest is in hex or
+    base64url; 'ours' is HMAC-SHA256 under the pepper in force. argon2 and bcrypt need the prefix: the first
+    characters of the key, up to 14. Keys that do not start with sk_ are accepted where
+    CALLCOV_AUTH_IMPORT_PREFIXES names what they start with.
 
-    Exit code 1 if a line is refused.
+    With --from, the file is another program's table as it is. Exit code 1 if a line is refused.
     """
-    tally = _import(file, pepper_file)
-    _print(tally, as_json=as_json)
-    if tally.refusals:
-        raise typer.Exit(REFUSED)
+
+    async def work(auth: "Auth", opened: BinaryIO) -> "Tally":
+        from callcov_auth.keys.imports import BATCH, KeyImport
+
+        pepper = _pepper(auth.settings, pepper_file)
+        table = _table(auth.settings, source, prefix, pepper)
+        if owner is not None:
+            table = replace(table, required=[n for n in table.required if n != table.columns["owner"]])
+        importing = KeyImport(auth.keys, pepper=pepper, table=table, owner=owner)
+        return await take_all(opened, table, importing, batch=BATCH)
+
+    if prefix is not None and source is not Source.KEYSHIELD:
+        raise Unusable("--prefix goes with '--from keyshield' alone: leave it out, or add that.")
+    run_import(file, work, as_json=as_json)
 
 
-def _import(file: Path, pepper_file: Path | None) -> "Tally":
-    with file.open("rb") as opened:
-        return with_auth(lambda auth: _imported(auth, opened, pepper_file))
+def _table(settings: "AuthSettings", source: Source, prefix: str | None, pepper: bytes | None) -> "Table":
+    from callcov_auth.keys.foreign_tables import KEYGATE_START, KEYSHIELD_START, fastapi_keygate, keyshield
+    from callcov_auth.keys.imports import OURS
 
-
-async def _imported(auth: "Auth", opened: BinaryIO, pepper_file: Path | None) -> "Tally":
-    from callcov_auth.cli.key_file import KeyFile
-    from callcov_auth.keys.imports import BATCH, KeyImport
-
-    pepper = _pepper(auth.settings, pepper_file)
-    importing = KeyImport(auth.keys, pepper=pepper)
-    lines = KeyFile(opened)
-    size = os.fstat(opened.fileno()).st_size
-    with progress("Importing") as tell:
-        done = 0
-        for batch in _batches(lines, importing, BATCH):
-            await importing.take(batch)
-            tell(lines.position - done, size)
-            done = lines.position
-    return importing.tally
-
-
-def _batches(lines: "KeyFile", importing: "KeyImport", size: int) -> "Iterator[list[ImportLine]]":
-    """Give lines as they come, and put on the tally what is none."""
-    from callcov_auth.keys.import_rows import Refusal
-
-    batch: list[ImportLine] = []
-    for line in lines:
-        if isinstance(line, Refusal):
-            importing.tally.refusals.append(line)
-        else:
-            batch.append(line)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    yield batch
+    if source is Source.CSV:
+        return OURS
+    start = KEYGATE_START if source is Source.KEYGATE else prefix or KEYSHIELD_START
+    if not start.startswith(settings.key_starts):
+        raise Unusable(
+            f"No server takes what starts with {start} for a key yet: add it to "
+            "CALLCOV_AUTH_IMPORT_PREFIXES, here and on every server."
+        )
+    if source is Source.KEYGATE:
+        return fastapi_keygate()
+    if pepper is None:
+        raise Unusable(
+            "keyshield hashes with a pepper: add yours to CALLCOV_AUTH_IMPORT_PEPPERS, here and on every "
+            "server (keyshield's default is super-secret-pepper); of several, --pepper-file says which."
+        )
+    return keyshield(start)
 
 
 def _pepper(settings: "AuthSettings", file: Path | None) -> bytes | None:
@@ -124,18 +127,3 @@ def _pepper_in(file: Path) -> bytes:
             "The pepper in --pepper-file cannot be read: give one line, its text, or 'hex:…' or 'base64:…'."
         )
     return pepper
-
-
-def _print(tally: "Tally", *, as_json: bool) -> None:
-    refusals = sorted(tally.refusals, key=lambda refusal: refusal.line)
-    counts = {"imported": tally.imported, "present": tally.present, "refused": tally.refused}
-    if as_json:
-        print_json({**counts, "refusals": [asdict(refusal) for refusal in refusals]})
-        return
-    _print_refusals(refusals)
-    typer.echo("Imported {imported}; {present} were there already; refused {refused}.".format(**counts))
-
-
-def _print_refusals(refusals: "Iterable[Refusal]") -> None:
-    for refusal in refusals:
-        typer.echo(f"line {refusal.line}: {refusal.field} {refusal.reason}", err=True)

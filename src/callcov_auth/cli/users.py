@@ -9,6 +9,7 @@ from callcov_auth.cli.asking import ask_new_password
 from callcov_auth.cli.commands import Command, Json, Scopes, noun
 from callcov_auth.cli.output import print_json, print_record, print_table
 from callcov_auth.cli.session import with_auth
+from callcov_auth.cli.user_imports import import_users
 
 if TYPE_CHECKING:
     from callcov_auth.auth import Auth
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Email = Annotated[str, typer.Argument(metavar="EMAIL", show_default=False)]
 
 app = noun("Users: who may log in, and what each may do.")
+app.command("import", cls=Command)(import_users)
 
 
 @app.command(cls=Command)

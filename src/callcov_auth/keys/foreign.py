@@ -8,29 +8,24 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
-from argon2 import extract_parameters
-from argon2.exceptions import InvalidHashError
-
 from callcov_auth.keys.format import PREFIX_LENGTH, digest
 from callcov_auth.settings import AuthSettings
+from callcov_auth.slow_hashes import is_bcrypt, read_argon2, read_bcrypt, read_either
 
-Kind = Literal["sha256", "hmac-sha256", "argon2", "bcrypt", "ours"]
-SALTED: frozenset[Kind] = frozenset({"argon2", "bcrypt"})
+Kind = Literal["sha256", "hmac-sha256", "argon2", "bcrypt", "keyshield", "ours"]
+SALTED: frozenset[Kind] = frozenset({"argon2", "bcrypt", "keyshield"})
+PEPPERED: frozenset[Kind] = frozenset({"hmac-sha256", "keyshield"})
 
 DIGEST_BYTES = 32
 # Four characters that tell keys apart: with fewer, whoever invents keys would reach the slow hashes.
-DISTINCT_PREFIX = re.compile(r"sk_(?!(?:live|test)(?:_.{0,3})?\Z)[!-~]{4,}")
-MIN_PREFIX_LENGTH = len("sk_") + 4
+DISTINCT_LENGTH = 4
+MIN_PREFIX_LENGTH = len("sk_") + DISTINCT_LENGTH
 
-# What one check may cost: about a second.
-MAX_ARGON2_KIB_PASSES = 2 * 1024 * 1024
-MAX_ARGON2_KIB = 512 * 1024
-MIN_BCRYPT_COST, MAX_BCRYPT_COST = 4, 14
-
+# What our own keys start with, which tells none apart.
+_OURS_ALONE = re.compile(r"sk_(?:live|test)(?:_.{0,3})?")
 _HEX = re.compile(r"[0-9A-Fa-f]{64}")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]{43}=?")
-_ARGON2 = re.compile(r"\$argon2(?:id|i|d)\$[!-~]{1,300}")
-_BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
+_READ = {"argon2": read_argon2, "bcrypt": read_bcrypt, "keyshield": read_either}
 
 
 # A process has few peppers, and asks for their names at each lookup.
@@ -50,10 +45,8 @@ def origin(pepper: bytes, foreign: bytes) -> bytes:
 
 def read_digest(kind: Kind, text: str) -> bytes:
     """Return the bytes of a digest or a salted hash. Raises ValueError, whose text shows none of it."""
-    if kind == "argon2":
-        return _argon2(text)
-    if kind == "bcrypt":
-        return _bcrypt(text)
+    if kind in SALTED:
+        return _READ[kind](text).encode("ascii")
     if _HEX.fullmatch(text):
         return bytes.fromhex(text)
     if _BASE64URL.fullmatch(text):
@@ -81,23 +74,15 @@ def prefixes(text: str) -> Sequence[str]:
     return [text[:length] for length in range(longest, MIN_PREFIX_LENGTH - 1, -1)]
 
 
-def _argon2(text: str) -> bytes:
-    if not _ARGON2.fullmatch(text):
-        raise ValueError("is not an Argon2 hash in PHC form")
-    try:
-        parameters = extract_parameters(text)
-    except (InvalidHashError, ValueError):
-        raise ValueError("is not an Argon2 hash in PHC form") from None
-    passes = parameters.memory_cost * parameters.time_cost
-    if parameters.memory_cost > MAX_ARGON2_KIB or passes > MAX_ARGON2_KIB_PASSES:
-        raise ValueError("would cost too much to check: it asks for too much memory or too many passes")
-    return text.encode("ascii")
+def is_distinct(prefix: str, starts: Sequence[str]) -> bool:
+    """Whether as much of a prefix as is kept tells its key from others that start with one of ``starts``."""
+    kept = prefix[:PREFIX_LENGTH]
+    start = max((start for start in starts if kept.startswith(start)), key=len, default=None)
+    if start is None or _OURS_ALONE.fullmatch(kept):
+        return False
+    return len(kept) >= max(MIN_PREFIX_LENGTH, len(start) + DISTINCT_LENGTH)
 
 
-def _bcrypt(text: str) -> bytes:
-    match = _BCRYPT.fullmatch(text)
-    if match is None:
-        raise ValueError("is not a bcrypt hash, which starts with $2a$, $2b$ or $2y$")
-    if not MIN_BCRYPT_COST <= int(match["cost"]) <= MAX_BCRYPT_COST:
-        raise ValueError(f"has a cost that is not {MIN_BCRYPT_COST} to {MAX_BCRYPT_COST}")
-    return text.encode("ascii")
+def peppered(salted_hash: str, pepper: bytes, secret: bytes) -> bytes:
+    """Return what keyshield hashes of a key's secret: for bcrypt a MAC of it, whose length it can take."""
+    return hmac.digest(pepper, secret, "sha256") if is_bcrypt(salted_hash) else secret + pepper

@@ -7,21 +7,23 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
 from typing import TypeVar
 
 from callcov_auth.age import DAY
 from callcov_auth.errors import InsufficientPermissions, ValidationFailed
 from callcov_auth.events import KeyCreated, emit
+from callcov_auth.importing import ImportLine, Table, Tally, our_table, said
 from callcov_auth.keys import foreign
 from callcov_auth.keys.format import PREFIX_LENGTH
-from callcov_auth.keys.import_rows import ImportLine, ImportRow, Tally
+from callcov_auth.keys.import_rows import ImportRow
 from callcov_auth.keys.salted import MAX_CANDIDATES
 from callcov_auth.keys.service import KeyService, granted, new_id
+from callcov_auth.slow_hashes import BCRYPT_NEEDED, has_bcrypt, is_bcrypt
 from callcov_auth.store.protocol import Key, User
 from callcov_auth.validation import validated
 
 BATCH = 500
+OURS = our_table(ImportRow)
 
 T = TypeVar("T")
 
@@ -42,15 +44,30 @@ class _Row:
         return self.request.kind in foreign.SALTED
 
     @property
+    def salted_hash(self) -> str | None:
+        """What is kept of a salted hash: keyshield's is of what comes after the prefix alone."""
+        if not self.is_salted:
+            return None
+        start = self.request.prefix if self.request.kind == "keyshield" else None
+        return (start or "") + self.digest.decode("ascii")
+
+    @property
     def prefix(self) -> str:
         return (self.request.prefix or "")[:PREFIX_LENGTH]
 
 
 class KeyImport:
-    """Takes lines, a batch at a time, and keeps the tally. ``pepper`` is that of the HMACs, if any."""
+    """Takes lines, a batch at a time, and keeps the tally.
 
-    def __init__(self, keys: KeyService, *, pepper: bytes | None) -> None:
-        self.tally = Tally()
+    ``pepper`` is that of the digests that need one, if any; ``owner`` has the keys whose line names none.
+    """
+
+    def __init__(
+        self, keys: KeyService, *, pepper: bytes | None, table: Table = OURS, owner: str | None = None
+    ) -> None:
+        self.tally = Tally(table.names)
+        self._table = table
+        self._owner = owner
         self._settings = keys.settings
         self._store = keys.store
         self._clock = keys.clock
@@ -58,8 +75,8 @@ class KeyImport:
         self._validator = keys.validator
         self._pepper_ids = {"ours": foreign.pepper_id(keys.settings.pepper_key)}
         if pepper is not None:
-            self._pepper_ids["hmac-sha256"] = foreign.pepper_id(pepper)
-        self._has_bcrypt = find_spec("bcrypt") is not None
+            self._pepper_ids |= dict.fromkeys(foreign.PEPPERED, foreign.pepper_id(pepper))
+        self._has_bcrypt = has_bcrypt()
         self._salted: _Salted | None = None
         # Counted once for each owner, and then kept here: to count again in each batch takes too long.
         self._working: dict[str, int] = {}
@@ -100,7 +117,8 @@ class KeyImport:
             return None
 
     def _row(self, line: ImportLine) -> _Row:
-        request = validated(ImportRow, line.fields)
+        fields = said(self._table.read(line.fields, self._clock()))
+        request = validated(ImportRow, said({"owner": self._owner}) | fields)
         problem = self._problem(request)
         if problem is not None:
             raise ValidationFailed(problem)
@@ -110,16 +128,29 @@ class KeyImport:
             raise ValidationFailed({"digest": str(error)}) from None
 
     def _problem(self, request: ImportRow) -> Mapping[str, str] | None:
-        if request.kind == "hmac-sha256" and request.kind not in self._pepper_ids:
+        if request.kind in foreign.PEPPERED and request.kind not in self._pepper_ids:
             return {"kind": "needs its pepper: one of import_peppers, named where there are several"}
-        if request.kind == "bcrypt" and not self._has_bcrypt:
-            return {"kind": "needs bcrypt: pip install 'callcov-auth[import]'"}
-        if request.kind in foreign.SALTED and not foreign.DISTINCT_PREFIX.fullmatch(request.prefix or ""):
-            return {"prefix": "is needed for a salted hash: four characters or more after sk_ or sk_live_"}
+        if request.kind in foreign.SALTED and is_bcrypt(request.digest) and not self._has_bcrypt:
+            return {"kind": BCRYPT_NEEDED}
+        problem = self._problem_of_prefix(request.kind, request.prefix)
+        if problem is not None:
+            return {"prefix": problem}
         if request.expires_at is not None and request.expires_in_days is not None:
             return {"expires_at": "stands beside expires_in_days"}
         if request.created_at is not None and request.created_at > self._clock():
             return {"created_at": "is in the future"}
+        return None
+
+    def _problem_of_prefix(self, kind: foreign.Kind, prefix: str | None) -> str | None:
+        if prefix is not None and not prefix.startswith(self._settings.key_starts):
+            return "starts with neither sk_ nor one of CALLCOV_AUTH_IMPORT_PREFIXES"
+        if kind in foreign.SALTED and not foreign.is_distinct(prefix or "", self._settings.key_starts):
+            return (
+                f"is needed for a salted hash: {foreign.DISTINCT_LENGTH} characters or more after sk_, "
+                f"sk_live_ or an import prefix, all within the first {PREFIX_LENGTH}"
+            )
+        if kind == "keyshield" and "$" in (prefix or ""):
+            return "holds a $"
         return None
 
     async def _unstored(self, rows: Sequence[_Row]) -> list[_Row]:
@@ -161,7 +192,7 @@ class KeyImport:
 
     def _counted(self, key: Key) -> Key:
         """Raises ValidationFailed where the owner has no room; a key that ended takes none."""
-        if key.expires_at is None or key.expires_at > self._clock():
+        if key.revoked_at is None and (key.expires_at is None or key.expires_at > self._clock()):
             if self._working[key.owner] >= self._settings.max_active_keys:
                 raise ValidationFailed({"owner": "has as many working keys as max_active_keys allows"})
             self._working[key.owner] += 1
@@ -184,10 +215,12 @@ class KeyImport:
             scopes=scopes,
             created_at=now if request.created_at is None else request.created_at,
             expires_at=request.expires_at if days is None else now + days * DAY,
+            revoked_at=request.revoked_at,
             imported=True,
             pepper_id=self._pepper_ids.get(request.kind),
             origin=origin,
-            salted_hash=row.digest.decode("ascii") if row.is_salted else None,
+            salted_hash=row.salted_hash,
+            rate=request.rate,
         )
 
 

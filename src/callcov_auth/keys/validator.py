@@ -35,13 +35,16 @@ class KeyValidator:
     last_use: LastUse
     clock: Callable[[], float]
     timer: Callable[[], float]
-    salted: SaltedHashes = field(default_factory=SaltedHashes)
     foreign_keys: bool = False
     """Whether keys are stored which carry no MAC that can be checked here."""
+    salted: SaltedHashes = field(init=False, repr=False)
     _asked_at: float = float("-inf")
     _unknown: TTLCache[str, bool] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.salted = SaltedHashes(
+            {foreign.pepper_id(pepper): pepper for pepper in self.settings.import_pepper_keys}
+        )
         self._unknown = TTLCache(MAX_UNKNOWN, self.settings.negative_ttl, self.timer)
 
     async def learn(self) -> None:

@@ -15,7 +15,8 @@ Target = Literal["key", "session", "user"]
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """``password_hash`` is in PHC string format (Argon2id). A disabled user's credentials are refused."""
+    """``password_hash`` is in PHC string format (Argon2id), or what another program made of the password;
+    empty for one who has none. A disabled user's credentials are refused."""
 
     id: str
     email: str
@@ -160,6 +161,10 @@ class Store(Protocol):
         """Raises Conflict if the email or the id is taken."""
         ...
 
+    async def add_users(self, users: Sequence[User]) -> None:
+        """Add many. Raises Conflict if an email or an id is taken."""
+        ...
+
     async def user(self, user_id: str) -> User | None:
         """Return the user with this id."""
         ...
@@ -174,6 +179,13 @@ class Store(Protocol):
 
     async def users_named(self, names: Collection[str]) -> Sequence[User]:
         """Return the users whose id or email is one of ``names``."""
+        ...
+
+    async def password_hash_near(self, place: str) -> str | None:
+        """Return the hash of the first user by email, at ``place`` or after; after the last, of the first.
+
+        None where there are no users. It must cost little, and the same wherever that is.
+        """
         ...
 
     async def renew_password_hash(self, user_id: str, *, old: str, new: str) -> None:

@@ -90,6 +90,8 @@ _KEYS_BY_DIGEST = _OWNED_KEYS.where(_BY_DIGEST)
 _KEYS_BY_DIGEST_OR_PREFIX = _OWNED_KEYS.where(or_(_BY_DIGEST, _BY_PREFIX))
 _KEY_BY_ID = select(api_keys).where(api_keys.c.id == bindparam("key_id"))
 _USER_BY_ID = select(users).where(users.c.id == bindparam("user_id"))
+_INSERT_USERS = insert(users)
+_PASSWORD_HASHES = select(users.c.password_hash).order_by(users.c.email).limit(1)
 _USER_BY_EMAIL = select(users).where(users.c.email == bindparam("email"))
 _SESSION_BY_ID = select(sessions).where(sessions.c.id == bindparam("session_id"))
 _END_SESSIONS = delete(sessions).where(
@@ -172,7 +174,12 @@ class SqlStore:
         await self.lanes.aside(self._database.dispose)
 
     async def add_user(self, user: User) -> None:
-        await self._write(lambda connection: connection.execute(insert(users), [user_values(user)]))
+        await self.add_users([user])
+
+    async def add_users(self, users: Sequence[User]) -> None:
+        if users:
+            values = [user_values(user) for user in users]
+            await self._write(lambda connection: connection.execute(_INSERT_USERS, values))
 
     async def user(self, user_id: str) -> User | None:
         return await self._first(self._user_by_id, user_id=user_id)
@@ -188,6 +195,9 @@ class SqlStore:
         named = or_(users.c.id.in_(list(names)), users.c.email.in_(list(names)))
         statement = select(users).where(named)
         return await self._read(lambda connection: [to_user(row) for row in connection.execute(statement)])
+
+    async def password_hash_near(self, place: str) -> str | None:
+        return await self._read(lambda connection: _password_hash_near(connection, place))
 
     async def renew_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         unchanged = and_(users.c.id == user_id, users.c.password_hash == old)
@@ -507,6 +517,11 @@ def _gaps(column: Column[Any], values: Sequence[str]) -> list[Any]:
     """Return conditions that hold for whatever is none of ``values``, which are sorted."""
     between = [and_(column > low, column < high) for low, high in pairwise(values)]
     return [column < values[0], *between, column > values[-1]] if values else [column.is_not(None)]
+
+
+def _password_hash_near(connection: Connection, place: str) -> str | None:
+    found = connection.execute(_PASSWORD_HASHES.where(users.c.email >= place)).scalar()
+    return connection.execute(_PASSWORD_HASHES).scalar() if found is None else found
 
 
 def _working(at: float) -> Any:

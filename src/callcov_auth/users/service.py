@@ -1,6 +1,8 @@
 """Users: create, check a password, set one, disable."""
 
+import hashlib
 import secrets
+import string
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,6 +14,8 @@ from callcov_auth.store.protocol import Change, Store, User
 from callcov_auth.users.passwords import Passwords
 from callcov_auth.users.throttle import LoginThrottle
 from callcov_auth.validation import Email, Input, NewPassword, Scopes, validated
+
+_LETTERS = string.ascii_lowercase
 
 
 class UserRequest(Input):
@@ -38,6 +42,7 @@ class UserService:
         feed: Feed,
         passwords: Passwords,
         throttle: LoginThrottle,
+        decoy_key: bytes,
         clock: Callable[[], float],
         on_event: OnEvent | None = None,
     ) -> None:
@@ -45,6 +50,7 @@ class UserService:
         self._feed = feed
         self._passwords = passwords
         self._throttle = throttle
+        self._decoy_key = decoy_key
         self._clock = clock
         self._on_event = on_event
 
@@ -52,7 +58,7 @@ class UserService:
         """Make a user; emails are kept in lower case. Raises Conflict, ValidationFailed."""
         request = validated(UserRequest, {"email": email, "password": password, "scopes": sorted(scopes)})
         user = User(
-            id=f"usr_{secrets.token_hex(12)}",
+            id=new_id(),
             email=request.email,
             password_hash=await self._passwords.hash(request.password),
             scopes=frozenset(request.scopes),
@@ -95,13 +101,26 @@ class UserService:
 
     async def _checked(self, email: str, password: str) -> User:
         user = await self._store.user_by_email(email)
-        matches = await self._passwords.verify(user.password_hash if user else None, password)
+        password_hash = user.password_hash if user else await self._somebodys_hash(email)
+        matches = await self._passwords.verify(password_hash, password)
         if user is None or not matches or user.disabled_at is not None:
+            if user is not None:
+                # As for an email that is not known.
+                await self._somebodys_hash(email)
             emit(LoginFailed(_why(user, matches), user.id if user else None), self._on_event)
             raise InvalidCredentials()
         if self._passwords.needs_rehash(user.password_hash):
             return await self._with_new_hash(user, password)
         return user
+
+    async def _somebodys_hash(self, email: str) -> str | None:
+        """Return the hash by which an unknown email is denied: always that of the same user, any of all.
+
+        Imported hashes take a time of their own, so unknown emails must take as many different ones.
+        """
+        text = email.encode("utf-8", "surrogatepass")
+        place = hashlib.blake2b(text, digest_size=8, key=self._decoy_key, person=b"login decoy").digest()
+        return await self._store.password_hash_near("".join(_LETTERS[each % len(_LETTERS)] for each in place))
 
     async def _with_new_hash(self, user: User, password: str) -> User:
         # The login is right already, so it does not fail for a full queue or a store that cannot write.
@@ -138,6 +157,10 @@ class UserService:
     async def _changed(self, user_id: str, change: str) -> None:
         await self._feed.publish(Change("user", user_id))
         emit(UserChanged(user_id, change), self._on_event)
+
+
+def new_id() -> str:
+    return f"usr_{secrets.token_hex(12)}"
 
 
 def _why(user: User | None, matches: bool) -> str:

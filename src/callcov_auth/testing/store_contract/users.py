@@ -47,6 +47,30 @@ async def a_taken_id_is_a_conflict_and_changes_nothing(store: Store) -> None:
     assert await store.users() == [user]
 
 
+async def many_users_are_added_at_once(store: Store) -> None:
+    made = [make_user("usr_1"), make_user("usr_2", disabled_at=NOW, password_hash="")]
+    await store.add_users(made)
+    await store.add_users([])
+    assert await store.users() == made
+
+
+async def of_many_users_all_are_added_or_none(store: Store) -> None:
+    user = make_user()
+    await store.add_user(user)
+    for taken in (make_user("usr_3", email=user.email), make_user(email="other@example.com")):
+        with pytest.raises(Conflict):
+            await store.add_users([make_user("usr_2"), taken])
+    assert await store.users() == [user]
+
+
+async def a_hash_near_a_place_is_that_of_the_next_user_by_email(store: Store) -> None:
+    assert await store.password_hash_near("m") is None
+    for name in ("bob", "eve", "zoe"):
+        await store.add_user(make_user(f"usr_{name}", email=f"{name}@example.com", password_hash=name))
+    places = {"a": "bob", "bob@example.com": "bob", "c": "eve", "ezra": "zoe", "zz": "bob"}
+    assert {place: await store.password_hash_near(place) for place in places} == places
+
+
 async def users_are_listed_oldest_first(store: Store) -> None:
     young, old, twin = make_user("usr_1", created_at=LATER), make_user("usr_3"), make_user("usr_2")
     for user in (young, old, twin):
