@@ -40,7 +40,7 @@ def parsed(line: str) -> tuple[str, ...]:
 @pytest.fixture(autouse=True)
 def files(folder: Path) -> None:
     """The files that the page names."""
-    for name in ("keys.csv", "everything.jsonl"):
+    for name in ("keys.csv", "users.csv", "everything.jsonl"):
         (folder / name).touch()
 
 

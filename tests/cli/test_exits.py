@@ -116,6 +116,7 @@ AS_JSON: dict[tuple[str, ...], tuple[str, ...]] = {
     ("users", "set-scopes"): (EMAIL,),
     ("users", "sessions"): (EMAIL,),
     ("users", "logout"): (EMAIL,),
+    ("users", "import"): ("users.csv",),
     ("keys", "create"): (EMAIL, "--name", "ci"),
     ("keys", "list"): (),
     ("keys", "revoke"): ("{key_id}",),
@@ -159,6 +160,7 @@ def test_what_it_prints_as_json_is_one_document_and_nothing_else(
     run_json("signing-keys", "add", "--signs-in", "0")
     run_json("db", "export", "exported.jsonl")
     Path("keys.csv").write_text(f"owner,name,digest,kind\n{EMAIL},ci,{'0' * 64},sha256\n")
+    Path("users.csv").write_text("email\nbob@example.com\n")
     Path("found.txt").write_text(key["api_key"])
     arguments = [argument.format_map(made) for argument in AS_JSON[words]]
 

@@ -46,6 +46,13 @@ def _serve(listener: socket.socket, settings: DemoSettings) -> None:
     from callcov_auth.demo.app import demo_app
 
     anyio.run(add_users, Auth(settings), EMAIL)
-    print(examples(f"http://{HOST}:{listener.getsockname()[1]}"), flush=True)
+    said = examples(f"http://{HOST}:{listener.getsockname()[1]}")
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            # Now that uvicorn sees to Ctrl-C: Python drops one that comes while a finalizer runs.
+            print(said, flush=True)
+
     config = uvicorn.Config(demo_app(Auth(settings)), log_level="warning", proxy_headers=False)
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config).run(sockets=[listener])
