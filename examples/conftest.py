@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from callcov_auth.client import ApiKeyAuth, TokenAuth
 from examples.development import FAREWELL
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +28,27 @@ def said(
     example = request.path.parent.name
     with started(example, tmp_path_factory.mktemp(example)) as variables:
         yield variables
+
+
+@pytest.fixture(scope="module")
+def by_key(said: Mapping[str, str]) -> Iterator[httpx2.Client]:
+    auth = ApiKeyAuth(said["CALLCOV_API_KEY"], allow_loopback_http=True)
+    with httpx2.Client(base_url=said["API"], auth=auth, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def by_token(said: Mapping[str, str]) -> Iterator[httpx2.Client]:
+    auth = TokenAuth(said["API"], said["EMAIL"], said["PASSWORD"], allow_loopback_http=True)
+    with httpx2.Client(base_url=said["API"], auth=auth, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def token(said: Mapping[str, str]) -> str:
+    login = {"email": said["EMAIL"], "password": said["PASSWORD"]}
+    answer = httpx2.post(f"{said['API']}/api/v1/auth/login", json=login, trust_env=False)
+    return str(answer.json()["access_token"])
 
 
 @pytest.fixture(params=["asyncio", "trio"])

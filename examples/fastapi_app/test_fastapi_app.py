@@ -1,30 +1,14 @@
 """The FastAPI app as its clients meet it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx2
-import pytest
 
-from callcov_auth.client import ApiKeyAuth, TokenAuth
 from tests.support.curl import Reader, steps_of
 
 README = Path(__file__).with_name("README.md")
 CALL = {"number": "+41 44 668 18 00", "note": "Wants an offer"}
-
-
-@pytest.fixture(scope="module")
-def by_key(said: Mapping[str, str]) -> Iterator[httpx2.Client]:
-    auth = ApiKeyAuth(said["CALLCOV_API_KEY"], allow_loopback_http=True)
-    with httpx2.Client(base_url=said["API"], auth=auth, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def by_token(said: Mapping[str, str]) -> Iterator[httpx2.Client]:
-    auth = TokenAuth(said["API"], said["EMAIL"], said["PASSWORD"], allow_loopback_http=True)
-    with httpx2.Client(base_url=said["API"], auth=auth, trust_env=False) as client:
-        yield client
 
 
 def test_the_readmes_lines_answer_as_it_says(said: Mapping[str, str]) -> None:

@@ -51,13 +51,6 @@ def ask(said: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProces
     )
 
 
-@pytest.fixture(scope="module")
-def token(said: Mapping[str, str]) -> str:
-    login = {"email": said["EMAIL"], "password": said["PASSWORD"]}
-    answer = httpx2.post(f"{said['API']}/api/v1/auth/login", json=login, trust_env=False)
-    return str(answer.json()["access_token"])
-
-
 def test_the_readmes_lines_answer_as_it_says(said: Mapping[str, str]) -> None:
     reader, steps = Reader(said), steps_of(README)
     assert [reader.type(step.line).status_code for step in steps] == [step.status for step in steps]

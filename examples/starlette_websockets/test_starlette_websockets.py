@@ -10,7 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -44,13 +43,6 @@ def say(said: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProces
     return subprocess.run(
         command, cwd=ROOT, env=os.environ | said, capture_output=True, text=True, timeout=60
     )
-
-
-@pytest.fixture(scope="module")
-def token(said: Mapping[str, str]) -> str:
-    login = {"email": said["EMAIL"], "password": said["PASSWORD"]}
-    answer = httpx2.post(f"{said['API']}/api/v1/auth/login", json=login, trust_env=False)
-    return str(answer.json()["access_token"])
 
 
 def test_the_readmes_lines_answer_as_it_says(said: Mapping[str, str]) -> None:

@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field
 
 from callcov_auth.errors import ValidationFailed
 
 Fields = Mapping[str, Any]
+T = TypeVar("T")
 
 _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 # The year 9999, past which RFC 3339 cannot write a time.
@@ -112,6 +113,14 @@ class Tally:
             shown = ("a field", "has a name that is not known") if name is None else (name, reason)
             refusals.append(Refusal(line, *shown))
         self.note(*refusals)
+
+    def tried(self, line: int, work: Callable[[], T]) -> T | None:
+        """Return what ``work`` makes of a line; what it refuses is noted."""
+        try:
+            return work()
+        except ValidationFailed as error:
+            self.refuse(line, error.details["fields"])
+            return None
 
     def note(self, *refusals: Refusal) -> None:
         """Note all that is wrong with one line."""

@@ -6,7 +6,6 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from shutil import which
 
 import pytest
 
@@ -45,7 +44,7 @@ def completed(line: str) -> list[str]:
     Path("script").write_text(script_of("bash"))
     words = " ".join(shlex.quote(word) for word in line.split(" "))
     asked = subprocess.run(
-        [str(which("bash")), "--norc", "-c", ASK.format(script="./script", words=words)],
+        ["bash", "--norc", "-c", ASK.format(script="./script", words=words)],
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
@@ -54,10 +53,6 @@ def completed(line: str) -> list[str]:
     return asked.stdout.split()
 
 
-needs_bash = pytest.mark.skipif(which("bash") is None, reason="there is no bash")
-
-
-@needs_bash
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
@@ -77,10 +72,9 @@ def test_bash_is_offered(line: str, offered: list[str]) -> None:
     assert completed(line) == offered
 
 
-@needs_bash
 def test_the_tab_key_completes_in_bash(folder: Path) -> None:
     Path("script").write_text(script_of("bash"))
-    with at_terminal([str(which("bash")), "--norc", "-i"], PS1="ready> ") as screen:
+    with at_terminal(["bash", "--norc", "-i"], PS1="ready> ") as screen:
         screen.answer("ready> ", "source ./script")
         screen.wait_for("ready> ")
         screen.type("callcov-auth keys stal\t")
@@ -109,10 +103,9 @@ def test_the_script_is_that_of_the_program(shell: str) -> None:
     assert VARIABLE in script
 
 
-@needs_bash
 def test_it_is_installed_for_the_shell_in_which_one_types(folder: Path) -> None:
     """The shell's start file is the one of the folder, which stands in for a home here."""
-    with at_terminal([str(which("bash")), "--norc", "-i"], PS1="ready> ", HOME=str(folder)) as screen:
+    with at_terminal(["bash", "--norc", "-i"], PS1="ready> ", HOME=str(folder)) as screen:
         screen.answer("ready> ", "callcov-auth --install-completion")
         screen.answer("ready> ", "exit")
         screen.ended()

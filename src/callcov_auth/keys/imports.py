@@ -4,10 +4,9 @@ What is there already counts as done, so an import that was interrupted goes on 
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 from callcov_auth.age import DAY
 from callcov_auth.errors import InsufficientPermissions, ValidationFailed
@@ -24,8 +23,6 @@ from callcov_auth.validation import validated
 
 BATCH = 500
 OURS = our_table(ImportRow)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,7 @@ class KeyImport:
         What is wrong with a line goes on the tally. Raises AuthUnavailable, and Conflict where another
         import added the same keys in this very moment.
         """
-        read = [self._tried(line.number, partial(self._row, line)) for line in lines]
+        read = [self.tally.tried(line.number, partial(self._row, line)) for line in lines]
         rows = await self._unstored([row for row in read if row is not None])
         owners, salted = await self._owners(rows), await self._known_salted()
         keys: dict[bytes, Key] = {}
@@ -95,7 +92,7 @@ class KeyImport:
             if row.digest in keys:
                 self.tally.present += 1
                 continue
-            key = self._tried(row.number, partial(self._key, row, owners, salted))
+            key = self.tally.tried(row.number, partial(self._key, row, owners, salted))
             if key is not None:
                 keys[row.digest] = key
         await self._add(keys.values())
@@ -107,14 +104,6 @@ class KeyImport:
         self.tally.imported += len(keys)
         for key in keys:
             emit(KeyCreated(key.id, key.owner), self._on_event)
-
-    def _tried(self, number: int, work: Callable[[], T]) -> T | None:
-        """Return what ``work`` makes of a line; what it refuses goes on the tally."""
-        try:
-            return work()
-        except ValidationFailed as error:
-            self.tally.refuse(number, error.details["fields"])
-            return None
 
     def _row(self, line: ImportLine) -> _Row:
         fields = said(self._table.read(line.fields, self._clock()))

@@ -91,7 +91,8 @@ _KEYS_BY_DIGEST_OR_PREFIX = _OWNED_KEYS.where(or_(_BY_DIGEST, _BY_PREFIX))
 _KEY_BY_ID = select(api_keys).where(api_keys.c.id == bindparam("key_id"))
 _USER_BY_ID = select(users).where(users.c.id == bindparam("user_id"))
 _INSERT_USERS = insert(users)
-_PASSWORD_HASHES = select(users.c.password_hash).order_by(users.c.email).limit(1)
+_FIRST_PASSWORD_HASH = select(users.c.password_hash).order_by(users.c.email).limit(1)
+_PASSWORD_HASH_NEAR = _FIRST_PASSWORD_HASH.where(users.c.email >= bindparam("place"))
 _USER_BY_EMAIL = select(users).where(users.c.email == bindparam("email"))
 _SESSION_BY_ID = select(sessions).where(sessions.c.id == bindparam("session_id"))
 _END_SESSIONS = delete(sessions).where(
@@ -520,8 +521,8 @@ def _gaps(column: Column[Any], values: Sequence[str]) -> list[Any]:
 
 
 def _password_hash_near(connection: Connection, place: str) -> str | None:
-    found = connection.execute(_PASSWORD_HASHES.where(users.c.email >= place)).scalar()
-    return connection.execute(_PASSWORD_HASHES).scalar() if found is None else found
+    found = connection.execute(_PASSWORD_HASH_NEAR, {"place": place}).scalar()
+    return connection.execute(_FIRST_PASSWORD_HASH).scalar() if found is None else found
 
 
 def _working(at: float) -> Any:

@@ -5,7 +5,6 @@ Who is there already counts as done, and is left as they are, so an import can b
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
 
 from callcov_auth.errors import ValidationFailed
 from callcov_auth.events import OnEvent, UserChanged, emit
@@ -19,8 +18,6 @@ from callcov_auth.validation import validated
 
 BATCH = 500
 OURS = our_table(UserRow)
-
-T = TypeVar("T")
 
 
 class UserImport:
@@ -49,13 +46,13 @@ class UserImport:
         What is wrong with a line goes on the tally. Raises AuthUnavailable, and Conflict where somebody added
         the same users in this very moment.
         """
-        read = [(line.number, self._tried(line.number, partial(self._row, line))) for line in lines]
+        read = [(line.number, self.tally.tried(line.number, partial(self._row, line))) for line in lines]
         rows = [(number, row) for number, row in read if row is not None]
         names = {name for _, row in rows for name in (row.id, row.email) if name is not None}
         known = {name: user for user in await self._store.users_named(names) for name in _names(user)}
         added: list[User] = []
         for number, row in rows:
-            user = self._tried(number, partial(self._new, row, known))
+            user = self.tally.tried(number, partial(self._new, row, known))
             if user is not None:
                 added.append(user)
                 known |= dict.fromkeys(_names(user), user)
@@ -66,14 +63,6 @@ class UserImport:
         self.tally.imported += len(users)
         for user in users:
             emit(UserChanged(user.id, "created"), self._on_event)
-
-    def _tried(self, number: int, work: Callable[[], T]) -> T | None:
-        """Return what ``work`` makes of a line; what it refuses goes on the tally."""
-        try:
-            return work()
-        except ValidationFailed as error:
-            self.tally.refuse(number, error.details["fields"])
-            return None
 
     def _row(self, line: ImportLine) -> UserRow:
         row = validated(UserRow, said(self._table.read(line.fields, self._clock())))
