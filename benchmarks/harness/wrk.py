@@ -39,13 +39,29 @@ def script(key: str) -> Iterator[Path]:
         yield path
 
 
-def served_per_second(port: int, script: Path, seconds: int) -> float:
-    """Return the requests a second that were answered. Raises WrongAnswer if one was not, or not well."""
+def begun(port: int, script: Path, seconds: int) -> "subprocess.Popen[str]":
+    """Begin to send to a server, over as many connections as it takes to keep it busy."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script)]
-    done = subprocess.run(  # noqa: S603
-        [*command, f"http://127.0.0.1:{port}/hello"], capture_output=True, text=True, check=True
+    return subprocess.Popen(  # noqa: S603
+        [*command, f"http://127.0.0.1:{port}/hello"], stdout=subprocess.PIPE, text=True
     )
-    requests, microseconds, failed = map(int, done.stdout.splitlines()[-1].split())
+
+
+def told(load: "subprocess.Popen[str]") -> tuple[int, float]:
+    """Return how many requests were answered once it ends, and the seconds that it took.
+
+    Raises WrongAnswer if one was not answered, or not well.
+    """
+    output = load.communicate()[0]
+    if load.returncode:
+        raise WrongAnswer(f"wrk ended with {load.returncode}")
+    requests, microseconds, failed = map(int, output.splitlines()[-1].split())
     if failed or not requests:
         raise WrongAnswer(f"{failed} of {requests} requests failed")
-    return requests / microseconds * 1e6
+    return requests, microseconds / 1e6
+
+
+def served_per_second(port: int, script: Path, seconds: int) -> float:
+    """Return the requests a second that were answered. Raises WrongAnswer if one was not, or not well."""
+    requests, took = told(begun(port, script, seconds))
+    return requests / took

@@ -18,16 +18,20 @@ from benchmarks.harness.open_loop import Paced, get, load
 from benchmarks.harness.quiet import Watch
 from benchmarks.harness.samples import figure_of, percentile
 from benchmarks.harness.serving import Cores, Served, cores, keeping_to, serving
+from benchmarks.harness.slices import served_per_second as served_in_turns
 from benchmarks.harness.wrk import script, served_per_second
 
-# As many as it takes until the bare app equals itself within 0.015 on a machine that is not alone.
-ROUNDS = 40
-# Of each batch, in seconds: of wrk, which knows whole ones only, and of the open loop.
-BATCH, SHORT_BATCH = 1, 0.3
+# Where its objects lie in memory makes a process a hundredth faster or slower for life, so the servers are
+# started so often, and asked so often each time: until the bare app equals itself within 0.015.
+STARTS, ROUNDS = 6, 8
+# In seconds: of a round of throughput, for all servers together; and of the open loop's batch.
+ROUND, SHORT_BATCH = 3, 0.3
+# How long the bare app is asked how much it can serve, in seconds.
+BATCH = 1
 # Before each batch, in seconds and at this rate, so that no server begins with cold caches.
 LEAD_IN, LEAD_IN_RATE = 0.05, 2_000
-# How often each is asked in a round, there and back; the open loop's batches are shorter and its p99 shakier.
-TURNS, SHORT_TURNS, QUICK_TURNS = 1, 4, 1
+# How often each is asked for its p99 in a round, there and back.
+TURNS, QUICK_TURNS = 4, 1
 # Each p99 is of so many requests, and the median of many of them counts: a machine stalls for milliseconds
 # now and then, which fills the p99 of all requests together and says nothing about either app.
 PART = 500
@@ -70,7 +74,7 @@ def measure(effort: Effort) -> list[Figure]:
     """Measure throughput and p99; a quick run leaves out the first, for wrk needs whole seconds."""
     kept, is_full = cores(), effort.name == FULL.name
     with keeping_to(kept.load):
-        figures = [p99_beside("starlette", kept, effort.rounds, SHORT_TURNS if is_full else QUICK_TURNS)]
+        figures = [p99_beside("starlette", kept, effort.rounds, TURNS if is_full else QUICK_TURNS)]
         if is_full:
             figures += throughput_beside("starlette", kept)
             figures += throughput_beside("fastapi", kept)
@@ -78,17 +82,29 @@ def measure(effort: Effort) -> list[Figure]:
 
 
 def throughput_beside(framework: str, kept: Cores) -> list[Figure]:
-    with ExitStack() as stack:
-        contenders = started(stack, framework, kept)
-        rounds = contest(contenders, lambda each: [each.throughput()], ROUNDS, TURNS)
-    by_name, remarks = medians(rounds), contenders[BARE].watch.remarks()
+    watch, order, rounds = Watch([]), random.Random(SEED), []  # noqa: S311
+    for _ in range(STARTS):
+        with ExitStack() as stack:
+            contenders = started(stack, framework, kept, watch)
+            rounds += [throughputs(contenders, order) for _ in range(ROUNDS + 1)][1:]
+    by_name = medians(rounds)
     beside = f"{by_name[OURS]:,.0f} requests a second beside {by_name[BARE]:,.0f}"
     return [
         figure_of(ITSELF, ratios(rounds, AGAIN), of=f"{framework}, live, under wrk"),
         figure_of(
-            f"live-{framework}", ratios(rounds, OURS), requests_per_second=by_name, note=f"{beside}{remarks}"
+            f"live-{framework}",
+            ratios(rounds, OURS),
+            requests_per_second=by_name,
+            note=f"{beside}{watch.remarks()}",
         ),
     ]
+
+
+def throughputs(contenders: Mapping[str, Contender], order: random.Random) -> Round:
+    """Return how many requests a second each answers, in turns with the others. The first is a lead-in."""
+    servers = {name: each.served for name, each in contenders.items()}
+    one = contenders[BARE]
+    return one.watch.left_alone(lambda: served_in_turns(servers, one.script, ROUND, order))
 
 
 def p99_beside(framework: str, kept: Cores, rounds: int, turns: int) -> Figure:
@@ -98,27 +114,28 @@ def p99_beside(framework: str, kept: Cores, rounds: int, turns: int) -> Figure:
     than their throughput.
     """
     with ExitStack() as stack:
-        contenders = started(stack, framework, kept)
+        contenders = started(stack, framework, kept, watch := Watch([]))
         rate = contenders[BARE].throughput() / 2
         found = contest(contenders, lambda each: each.p99s(rate), rounds, turns)
-    itself, remarks = median_interval(ratios(found, AGAIN)), contenders[BARE].watch.remarks()
+    itself = median_interval(ratios(found, AGAIN))
+    beside = f"bare beside itself: {itself.value:.3f} ({itself.low:.3f} to {itself.high:.3f})"
     return figure_of(
         "live-p99",
         ratios(found, OURS),
         p99_us={name: seconds * 1e6 for name, seconds in medians(found).items()},
         requests_per_second=rate,
         itself=[itself.low, itself.value, itself.high],
-        note=f"bare beside itself: {itself.value:.3f} ({itself.low:.3f} to {itself.high:.3f}){remarks}",
+        note=f"{beside}{watch.remarks()}",
     )
 
 
-def started(stack: ExitStack, framework: str, kept: Cores) -> dict[str, Contender]:
+def started(stack: ExitStack, framework: str, kept: Cores, watch: Watch) -> dict[str, Contender]:
     """Start the bare app twice, and ours."""
     apps = {BARE: f"bare {framework}", AGAIN: f"bare {framework}", OURS: f"key {framework}"}
     served = {name: stack.enter_context(serving(app, kept.servers)) for name, app in apps.items()}
     (key,) = served[OURS].keys
     sent = stack.enter_context(script(key))
-    watch = Watch([each.process for each in served.values()])
+    watch.servers = [each.process for each in served.values()]
     return {name: Contender(each, key, sent, watch) for name, each in served.items()}
 
 

@@ -2,14 +2,21 @@
 
 import asyncio
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from benchmarks.abuse import forged, logins, unknown
-from benchmarks.harness import quiet
+from benchmarks.harness import quiet, slices
 from benchmarks.harness.figures import Effort
+from benchmarks.harness.quiet import seconds_of
 from benchmarks.harness.samples import percentile
+from benchmarks.harness.serving import Served
 from benchmarks.harness.stores import IN_VAIN, Counting, key_file
 from benchmarks.harness.wrk import NoWrk, script
 from benchmarks.rows import cold
@@ -83,6 +90,37 @@ def test_without_wrk_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     assert shutil.which("wrk") is None
     with pytest.raises(NoWrk, match="apt-get install wrk"), script("a key"):
         pass
+
+
+def test_of_the_servers_one_at_a_time_is_let_run_and_all_of_them_at_the_end() -> None:
+    with ExitStack() as stack:
+        one, other = (stack.enter_context(busy()) for _ in range(2))
+        with slices.stopped([one, other]) as let_run:
+            before = seconds_of(other.process)
+            began = seconds_of(one.process)
+            ran = sum(let_run(one) for _ in range(10))
+            assert state_of(one) == state_of(other) == "T"
+            assert seconds_of(other.process) == before
+            assert seconds_of(one.process) > began
+            assert ran >= 10 * slices.SLICE
+        assert "T" not in (state_of(one), state_of(other))
+
+
+@contextmanager
+def busy() -> Iterator[Served]:
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield Served(0, process.pid, (), "")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def state_of(server: Served) -> str:
+    """Return proc(5)'s letter for it, of which T is for stopped."""
+    # The signal takes a moment to arrive.
+    time.sleep(0.05)
+    return Path(f"/proc/{server.process}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_a_percentile_is_a_value_of_the_sample() -> None:
