@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from benchmarks.scale.costs import Costs
 from benchmarks.scale.model import FOREVER, Fleet, Rates
 from callcov_auth.cache.subscription import PING_INTERVAL
-from callcov_auth.store.sql import MAX_CHANGES
+from callcov_auth.store.statements import MAX_CHANGES
 
 # Taken for granted, not measured here: a PostgreSQL on a machine with 16 cores, whose indexes fit in memory.
 READS_A_SECOND, WRITES_A_SECOND = 50_000, 5_000

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from callcov_auth.cache.feed import CLOSEST_POLLS
 from callcov_auth.keys.last_use import PERIOD
 from callcov_auth.keys.validator import RELEARN_PERIOD
-from callcov_auth.store.sql import MAX_CHANGES
+from callcov_auth.store.statements import MAX_CHANGES
 from callcov_auth.tokens.stored_keys import KEYRING_INTERVAL
 
 FOREVER = float("inf")

@@ -12,7 +12,7 @@ from benchmarks.scale.costs import Costs, measure_costs
 from benchmarks.scale.limits import load_of, rounded
 from benchmarks.scale.model import Fleet, Process, Rates, rank, simulate
 from benchmarks.scaling import Comparison, main
-from callcov_auth.store.sql import MAX_CHANGES
+from callcov_auth.store.statements import MAX_CHANGES
 from tests.support.redis_server import RedisServer
 
 COSTS = Costs(1e-6, 3e-4, 2e-4, 1e-3, 1e-6, 1700.0, 5e7, 600.0)

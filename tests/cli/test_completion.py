@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from callcov_auth.settings import Environment, SigningAlgorithm
+from callcov_auth.setting_types import Environment, SigningAlgorithm
 from tests.cli.running import TIMEOUT, python
 from tests.cli.terminal import at_terminal
 

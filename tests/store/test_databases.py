@@ -12,7 +12,7 @@ from anyio import to_thread
 from sqlalchemy import Engine, event
 
 from callcov_auth.errors import AuthUnavailable, Conflict
-from callcov_auth.store import postgres, sql, sqlite
+from callcov_auth.store import postgres, sql, sqlite, statements
 from callcov_auth.store.protocol import AuditEntry, Change, Store
 from callcov_auth.store.sql import SqlStore
 from callcov_auth.testing.store_contract.samples import (
@@ -228,9 +228,9 @@ async def test_a_session_waits_for_another_writer_no_longer_than_the_bound(
 async def test_as_many_changes_as_one_poll_reads_are_told_one_by_one(
     database: Database, store: SqlStore
 ) -> None:
-    _make_changes(database, sql.MAX_CHANGES)
+    _make_changes(database, statements.MAX_CHANGES)
     cursor, changes = await store.changes_after(0)
-    assert changes == [Change("key", f"key_{number}") for number in range(1, sql.MAX_CHANGES + 1)]
+    assert changes == [Change("key", f"key_{number}") for number in range(1, statements.MAX_CHANGES + 1)]
     assert await store.changes_after(cursor) == (cursor, [])
 
 
@@ -238,7 +238,7 @@ async def test_as_many_changes_as_one_poll_reads_are_told_one_by_one(
 async def test_more_changes_than_one_poll_reads_are_told_as_too_many(
     known: int, database: Database, store: SqlStore
 ) -> None:
-    _make_changes(database, sql.MAX_CHANGES + known + 1)
+    _make_changes(database, statements.MAX_CHANGES + known + 1)
     cursor, changes = await store.changes_after(known)
     assert changes is None
     await store.revoke_session("ses_1", at=NOW)
@@ -246,10 +246,10 @@ async def test_more_changes_than_one_poll_reads_are_told_as_too_many(
 
 
 async def test_just_as_many_changes_after_a_known_one_are_told(database: Database, store: SqlStore) -> None:
-    _make_changes(database, sql.MAX_CHANGES + 1)
+    _make_changes(database, statements.MAX_CHANGES + 1)
     _, changes = await store.changes_after(1)
     assert changes is not None
-    assert len(changes) == sql.MAX_CHANGES
+    assert len(changes) == statements.MAX_CHANGES
 
 
 async def test_changes_are_forgotten_when_no_cache_can_contradict_them_any_more(

@@ -16,13 +16,15 @@ T = TypeVar("T")
 class Prepared:
     """A statement for one database, whose parameters are known by name."""
 
-    __slots__ = ("_names", "sql")
+    __slots__ = ("_constants", "_names", "sql")
 
     def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
         # None where the driver takes them by name.
         self._names: Sequence[str] | None = getattr(compiled, "positiontup", None)
+        # What the statement itself gives, as its LIMIT.
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
 
     def over(self, values: Mapping[str, Any], connection: Connection) -> CursorResult[Any]:
         """Execute it by way of SQLAlchemy. Raises its errors."""
@@ -34,6 +36,8 @@ class Prepared:
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
         """Return ``values`` as the driver takes them."""
+        if self._constants:
+            values = self._constants | dict(values)
         return values if self._names is None else tuple(map(values.__getitem__, self._names))
 
 

@@ -7,15 +7,13 @@ out) or holds a named lock.
 
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import pairwise
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import (
-    Column,
     Connection,
     Row,
     Table,
-    Update,
     and_,
     bindparam,
     delete,
@@ -32,6 +30,7 @@ from sqlalchemy import (
 from callcov_auth.errors import Conflict, KeyLimitReached
 from callcov_auth.events import OnEvent
 from callcov_auth.settings import SettingsError
+from callcov_auth.store import statements
 from callcov_auth.store.database import AUDIT, FEED, MIGRATION, SIGNING_KEYS, Database, hold
 from callcov_auth.store.lanes import Lanes
 from callcov_auth.store.prepared import Execute, Lookup, Prepared
@@ -71,62 +70,10 @@ from callcov_auth.store.tables import api_keys, audit, revocations, sessions, si
 T = TypeVar("T")
 L = TypeVar("L", Key, Session)
 
-# The most that one poll of the feed reads; past it a cache is emptied rather than picked through.
-MAX_CHANGES = 1000
 # How long a change is told, in seconds: far beyond the longest life of a cached principal (cache_ttl).
 CHANGES_KEPT = 86400
 # How long a start may take to bring a large database up to date, or wait for another that does, in seconds.
 MIGRATION_TIMEOUT = 600.0
-
-# Built once: making a statement costs more than sending it.
-_OWNED_KEYS = select(
-    api_keys, users.c.scopes.label("owner_scopes"), users.c.disabled_at.label("owner_disabled_at")
-).join(users, users.c.id == api_keys.c.owner)
-_BY_DIGEST = api_keys.c.digest.in_(bindparam("digests", expanding=True))
-_IS_SALTED = api_keys.c.salted_hash.is_not(None)
-_BY_PREFIX = and_(_IS_SALTED, api_keys.c.key_prefix.in_(bindparam("prefixes", expanding=True)))
-_KEY_BY_DIGEST = _OWNED_KEYS.where(api_keys.c.digest == bindparam("digest"))
-_KEYS_BY_DIGEST = _OWNED_KEYS.where(_BY_DIGEST)
-_KEYS_BY_DIGEST_OR_PREFIX = _OWNED_KEYS.where(or_(_BY_DIGEST, _BY_PREFIX))
-_KEY_BY_ID = select(api_keys).where(api_keys.c.id == bindparam("key_id"))
-_USER_BY_ID = select(users).where(users.c.id == bindparam("user_id"))
-_INSERT_USERS = insert(users)
-_FIRST_PASSWORD_HASH = select(users.c.password_hash).order_by(users.c.email).limit(1)
-_PASSWORD_HASH_NEAR = _FIRST_PASSWORD_HASH.where(users.c.email >= bindparam("place"))
-_USER_BY_EMAIL = select(users).where(users.c.email == bindparam("email"))
-_SESSION_BY_ID = select(sessions).where(sessions.c.id == bindparam("session_id"))
-_END_SESSIONS = delete(sessions).where(
-    sessions.c.subject == bindparam("owner"), sessions.c.expires_at <= bindparam("now")
-)
-_INSERT_SESSION = insert(sessions)
-_INSERT_ENTRY = (
-    insert(audit)
-    .values({column: bindparam(column.name) for column in audit.columns if column is not audit.c.id})
-    # Without a RETURNING, for nobody asks which ids they got.
-    .inline()
-)
-_WITH_PASSWORD = (
-    select(users.c.id)
-    .where(
-        users.c.id == bindparam("user_id"),
-        users.c.password_hash == bindparam("password_hash"),
-        users.c.disabled_at.is_(None),
-    )
-    # Shared, so that the password stays what it is until there is a session for a change to end.
-    .with_for_update(read=True)
-)
-_SIGNING_KEYS = select(signing_keys).order_by(signing_keys.c.created_at, signing_keys.c.kid)
-_NEWEST_SIGNING_KEY = (
-    select(signing_keys.c.kid).order_by(signing_keys.c.created_at.desc(), signing_keys.c.kid.desc()).limit(1)
-)
-_NEWEST_CHANGE = select(func.coalesce(func.max(revocations.c.id), 0))
-_CHANGES = (
-    select(revocations.c.id, revocations.c.target, revocations.c.target_id)
-    # With the one at the cursor, which says that this is still the database that the cursor is of.
-    .where(revocations.c.id >= bindparam("cursor"))
-    .order_by(revocations.c.id)
-    .limit(MAX_CHANGES + 2)
-)
 
 
 class SqlStore:
@@ -144,15 +91,17 @@ class SqlStore:
         self.lanes = Lanes(self._database, on_event=on_event)
         """How whatever else is to be done with the database gets there."""
         dialect = self._database.reading.dialect
-        self._key_by_digest = Lookup(_KEY_BY_DIGEST, dialect, to_owned_key)
-        self._key_by_id = Lookup(_KEY_BY_ID, dialect, to_key)
-        self._user_by_id = Lookup(_USER_BY_ID, dialect, to_user)
-        self._user_by_email = Lookup(_USER_BY_EMAIL, dialect, to_user)
-        self._session_by_id = Lookup(_SESSION_BY_ID, dialect, to_session)
-        self._with_password = Prepared(_WITH_PASSWORD, dialect)
-        self._end_sessions = Prepared(_END_SESSIONS, dialect)
-        self._insert_session = Prepared(_INSERT_SESSION, dialect)
-        self._insert_entry = Prepared(_INSERT_ENTRY, dialect)
+        self._key_by_digest = Lookup(statements.KEY_BY_DIGEST, dialect, to_owned_key)
+        self._key_by_id = Lookup(statements.KEY_BY_ID, dialect, to_key)
+        self._user_by_id = Lookup(statements.USER_BY_ID, dialect, to_user)
+        self._user_by_email = Lookup(statements.USER_BY_EMAIL, dialect, to_user)
+        self._session_by_id = Lookup(statements.SESSION_BY_ID, dialect, to_session)
+        self._changes = Lookup(statements.CHANGES, dialect, tuple)
+        self._newest: Lookup[int] = Lookup(statements.NEWEST_CHANGE, dialect, itemgetter(0))
+        self._with_password = Prepared(statements.WITH_PASSWORD, dialect)
+        self._end_sessions = Prepared(statements.END_SESSIONS, dialect)
+        self._insert_session = Prepared(statements.INSERT_SESSION, dialect)
+        self._insert_entry = Prepared(statements.INSERT_ENTRY, dialect)
 
     def __repr__(self) -> str:
         return "SqlStore()"
@@ -180,7 +129,7 @@ class SqlStore:
     async def add_users(self, users: Sequence[User]) -> None:
         if users:
             values = [user_values(user) for user in users]
-            await self._write(lambda connection: connection.execute(_INSERT_USERS, values))
+            await self._write(lambda connection: connection.execute(statements.INSERT_USERS, values))
 
     async def user(self, user_id: str) -> User | None:
         return await self._first(self._user_by_id, user_id=user_id)
@@ -244,9 +193,9 @@ class SqlStore:
             (digest,) = digests
             return await self.lanes.look_up(self._key_by_digest, {"digest": digest})
         values: dict[str, list[Any]] = {"digests": list(digests)}
-        statement = _KEYS_BY_DIGEST
+        statement = statements.KEYS_BY_DIGEST
         if salted_prefixes:
-            statement, values["prefixes"] = _KEYS_BY_DIGEST_OR_PREFIX, list(salted_prefixes)
+            statement, values["prefixes"] = statements.KEYS_BY_DIGEST_OR_PREFIX, list(salted_prefixes)
         return await self._read(
             lambda connection: [to_owned_key(row) for row in connection.execute(statement, values)]
         )
@@ -259,7 +208,7 @@ class SqlStore:
     ) -> KeyPage:
         listed = api_keys.c.owner == owner if owner is not None else api_keys.c.owner.is_not(None)
         if not include_expired:
-            listed = and_(listed, _working(at))
+            listed = and_(listed, statements.working(at))
         return KeyPage(*await self._page(api_keys, listed, to_key, limit, cursor))
 
     async def revoke_key(self, key_id: str, *, at: float) -> None:
@@ -276,7 +225,7 @@ class SqlStore:
     async def replace_key(self, key_id: str, new: Key, *, ends_at: float, max_active: int) -> None:
         def work(connection: Connection) -> None:
             # In this transaction: a key that was revoked a moment ago must not come back as its successor.
-            alive = select(api_keys.c.id).where(api_keys.c.id == key_id, _working(new.created_at))
+            alive = select(api_keys.c.id).where(api_keys.c.id == key_id, statements.working(new.created_at))
             if connection.execute(alive.with_for_update()).first() is None:
                 raise Conflict("The API key works no more, so it cannot be rotated", reason="key_ended")
             _insert_key(connection, new, max_active)
@@ -313,7 +262,7 @@ class SqlStore:
     async def has_foreign_keys(self, mac_ids: Collection[str]) -> bool:
         # By the indexes, however many keys there are: those that are in none of the gaps are known. A MAC
         # without a name is of a time before there were names, and of the pepper in force.
-        foreign = [api_keys.c.imported, *_gaps(api_keys.c.mac_id, sorted(mac_ids))]
+        foreign = [api_keys.c.imported, *statements.gaps(api_keys.c.mac_id, sorted(mac_ids))]
         statement = select(or_(*(exists().where(part) for part in foreign)))
         return await self._read(lambda connection: bool(connection.execute(statement).scalar_one()))
 
@@ -328,7 +277,7 @@ class SqlStore:
         return await self._read(lambda connection: set(connection.execute(stored).scalars()))
 
     async def salted_prefixes(self) -> Mapping[str, int]:
-        statement = select(api_keys.c.key_prefix, func.count()).where(_IS_SALTED)
+        statement = select(api_keys.c.key_prefix, func.count()).where(statements.IS_SALTED)
         grouped = statement.group_by(api_keys.c.key_prefix)
         return await self._read(lambda connection: _pairs(connection, grouped))
 
@@ -380,43 +329,42 @@ class SqlStore:
 
     async def signing_keys(self) -> Sequence[SealedKey]:
         return await self._read(
-            lambda connection: [to_sealed_key(row) for row in connection.execute(_SIGNING_KEYS)]
+            lambda connection: [to_sealed_key(row) for row in connection.execute(statements.SIGNING_KEYS)]
         )
 
     async def add_signing_key(self, key: SealedKey, *, retiring: float, only_if_newest: str | None) -> bool:
         def work(connection: Connection) -> bool:
             hold(connection, SIGNING_KEYS)
-            if connection.execute(_NEWEST_SIGNING_KEY).scalar() != only_if_newest:
+            if connection.execute(statements.NEWEST_SIGNING_KEY).scalar() != only_if_newest:
                 return False
             retired = signing_keys.c.retires_at <= key.created_at
             connection.execute(delete(signing_keys).where(retired))
-            connection.execute(_retirement(retiring))
+            connection.execute(statements.retirement(retiring))
             connection.execute(insert(signing_keys), [sealed_values(key)])
             return True
 
         return await self._write(work)
 
     async def retire_signing_key(self, kid: str, *, at: float) -> None:
-        statement = _retirement(at).where(signing_keys.c.kid == kid)
+        statement = statements.retirement(at).where(signing_keys.c.kid == kid)
         await self._write(lambda connection: connection.execute(statement))
 
     async def changes_after(self, cursor: int | None) -> tuple[int, Sequence[Change] | None]:
-        def work(connection: Connection) -> tuple[int, Sequence[Change] | None]:
-            if cursor is None:
-                return connection.execute(_NEWEST_CHANGE).scalar_one(), []
-            rows = connection.execute(_CHANGES, {"cursor": cursor}).all()
-            is_known = bool(rows) and rows[0].id == cursor
-            rows = rows[1:] if is_known else rows
-            if not rows and not is_known:
-                newest = connection.execute(_NEWEST_CHANGE).scalar_one()
-                # A database that was set back, as by a backup or a fail-over, is another one. What is newer
-                # came after the rows were read, and is for the next time.
-                return (newest, None) if newest < cursor else (cursor, [])
-            if len(rows) > MAX_CHANGES:
-                return connection.execute(_NEWEST_CHANGE).scalar_one(), None
-            return (rows[-1].id if rows else cursor), [Change(row.target, row.target_id) for row in rows]
+        # Alone, for it is asked every second and there is seldom more to tell.
+        newest = await self._newest_change()
+        if cursor is None or newest == cursor:
+            return newest, []
+        # A database that was set back, as by a backup or a fail-over, is another one.
+        if newest < cursor:
+            return newest, None
+        rows = await self.lanes.look_up(self._changes, {"cursor": cursor})
+        if not rows or len(rows) > statements.MAX_CHANGES:
+            return newest, None
+        return rows[-1][0], [Change(target, target_id) for _, target, target_id in rows]
 
-        return await self._read(work)
+    async def _newest_change(self) -> int:
+        (newest,) = await self.lanes.look_up(self._newest, {})
+        return newest
 
     async def add_audit_entries(self, entries: Sequence[AuditEntry]) -> None:
         def work(connection: Connection) -> None:
@@ -438,7 +386,11 @@ class SqlStore:
         limit: int,
     ) -> Sequence[AuditEntry]:
         whole_log = key_id is None and subject is None
-        start = _start(after, since) if after is not None and since is not None and whole_log else after
+        start = (
+            statements.log_start(after, since)
+            if after is not None and since is not None and whole_log
+            else after
+        )
         wanted = [
             *([] if start is None else [audit.c.id > start]),
             *([] if key_id is None else [audit.c.key_id == key_id]),
@@ -501,38 +453,15 @@ def _database(url: str) -> Database:
     return postgres_database(url)
 
 
-def _start(after: int, since: float) -> Any:
-    """Return the id after which the log is read for what came at ``since`` and later.
-
-    By the ids alone, everything older would be read and passed over, which in a large log takes too long. The
-    times do not follow the ids closely enough to look for the first of them, so it is the least of all ids.
-    A reader that has come to the first one goes on from there.
-    """
-    arrived = select(audit.c.id).where(audit.c.id == after, audit.c.at >= since).correlate(None)
-    # A sum, or PostgreSQL would look for the least id by the ids.
-    least = select(func.min(audit.c.id + 0) - 1).where(audit.c.at >= since, audit.c.id > after)
-    return func.coalesce(arrived.scalar_subquery(), least.correlate(None).scalar_subquery())
-
-
-def _gaps(column: Column[Any], values: Sequence[str]) -> list[Any]:
-    """Return conditions that hold for whatever is none of ``values``, which are sorted."""
-    between = [and_(column > low, column < high) for low, high in pairwise(values)]
-    return [column < values[0], *between, column > values[-1]] if values else [column.is_not(None)]
-
-
 def _password_hash_near(connection: Connection, place: str) -> str | None:
-    found = connection.execute(_PASSWORD_HASH_NEAR, {"place": place}).scalar()
-    return connection.execute(_FIRST_PASSWORD_HASH).scalar() if found is None else found
-
-
-def _working(at: float) -> Any:
-    return and_(
-        api_keys.c.revoked_at.is_(None), or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > at)
-    )
+    found = connection.execute(statements.PASSWORD_HASH_NEAR, {"place": place}).scalar()
+    return connection.execute(statements.FIRST_PASSWORD_HASH).scalar() if found is None else found
 
 
 def _working_keys(connection: Connection, owners: Collection[str], at: float) -> dict[str, int]:
-    statement = select(api_keys.c.owner, func.count()).where(api_keys.c.owner.in_(list(owners)), _working(at))
+    statement = select(api_keys.c.owner, func.count()).where(
+        api_keys.c.owner.in_(list(owners)), statements.working(at)
+    )
     return _pairs(connection, statement.group_by(api_keys.c.owner))
 
 
@@ -565,8 +494,3 @@ def _tell(connection: Connection, target: Target, target_id: str, at: float) -> 
     connection.execute(delete(revocations).where(revocations.c.at < at - CHANGES_KEPT))
     connection.execute(insert(revocations), [{"target": target, "target_id": target_id, "at": at}])
     return True
-
-
-def _retirement(at: float) -> Update:
-    later = or_(signing_keys.c.retires_at.is_(None), signing_keys.c.retires_at > at)
-    return update(signing_keys).where(later).values(retires_at=at)
