@@ -9,6 +9,7 @@ import anyio
 
 from callcov_auth.acting import Acting, who_acts
 from callcov_auth.age import DAY
+from callcov_auth.chores import attempt
 from callcov_auth.errors import AuthUnavailable
 from callcov_auth.events import (
     AuditLost,
@@ -28,7 +29,6 @@ from callcov_auth.events import (
     SigningKeyRetired,
     UserChanged,
     emit,
-    logger,
 )
 from callcov_auth.principal import Principal, principal_in_context
 from callcov_auth.store.protocol import MAX_AUDITED_NAME, AuditEntry, AuditStore
@@ -89,6 +89,7 @@ class AuditLog:
         # Of its own, for making entries takes longer than the loop has to spare.
         self._threads = Threads(1, "audit")
         self._writing = anyio.Lock()
+        self._is_noted: anyio.Event | None = None
         self._is_full: anyio.Event | None = None
         self._prune_at = float("-inf")
         # Until when another refusal of the same tells nothing new, in the order of these times.
@@ -103,16 +104,14 @@ class AuditLog:
             self._on_event(event)
 
     async def keep_writing(self) -> None:
-        """Write every second, and as soon as there is a batch."""
+        """Write a second after something was noted, and as soon as there is a batch."""
         while True:
-            self._is_full = anyio.Event()
+            self._is_noted, self._is_full = anyio.Event(), anyio.Event()
+            if not self._pending and not self._ready:
+                await self._is_noted.wait()
             with anyio.move_on_after(PERIOD):
                 await self._is_full.wait()
-            try:
-                await self.flush()
-            except Exception:
-                # A store of somebody else's may fail in any way; the task must outlive it.
-                logger.exception("the audit log could not be written; it is tried again")
+            await attempt(self.flush)
 
     async def flush(self) -> None:
         """Write what is there. Where the store is down, it waits for the next time."""
@@ -167,6 +166,8 @@ class AuditLog:
             self._lost += 1
             return
         self._pending.append(_Noted(event, self._clock(), who_acts.get()(), principal_in_context.get(None)))
+        if self._is_noted is not None:
+            self._is_noted.set()
         if len(self._pending) == BATCH and self._is_full is not None:
             self._is_full.set()
 

@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from callcov_auth.cache.feed import Feed
 from callcov_auth.cache.flight import SingleFlight
+from callcov_auth.chores import Chore, attempt
 from callcov_auth.counting import MAX_COUNTED, Counters, LocalCounters
 from callcov_auth.credential import Credential, parse_authorization
 from callcov_auth.errors import AuthError, AuthUnavailable, InvalidToken
@@ -101,6 +102,7 @@ class Auth:
             on_event=self.listener,
         )
         self._last_use = LastUse(self.store, timer=self._timer, on_event=self.listener)
+        self._writers = (self._last_use,) if self._audit is None else (self._last_use, self._audit)
         self._key_starts = settings.key_starts
         self._keys = KeyValidator(settings, self.store, self._last_use, self._clock, self._timer)
         keyring = keyring_of(settings, self._clock)
@@ -111,6 +113,8 @@ class Auth:
         self._opened = 0
         self._entered = 0
         self._background: TaskGroup | None = None
+        self.is_tended = False
+        """Whether a background task does what is due."""
 
         limit = settings.failure_limit
         self.failures = None if limit is None else Failures(limit, self._timer)
@@ -123,45 +127,22 @@ class Auth:
             settings, self.store, self._feed, self._keys, self._clock, on_event=self.on_event
         )
         """API keys: a KeyService."""
-        self.users = UserService(
-            store=self.store,
-            feed=self._feed,
-            passwords=Passwords(
-                time_cost=settings.password_time_cost,
-                memory_kib=settings.password_memory_kib,
-                workers=settings.password_workers,
-                watch=self._watch,
-            ),
-            throttle=login_throttle_of(settings, counters),
-            decoy_key=login_key_of(settings),
-            clock=self._clock,
-            on_event=self.on_event,
-        )
+        self.users = self._user_service(counters)
         """Users and their passwords: a UserService."""
-        self.tokens = TokenService(
-            settings=settings,
-            store=self.store,
-            feed=self._feed,
-            families=Families(
-                store=self.store,
-                feed=self._feed,
-                rotates=settings.rotate_refresh_tokens,
-                grace=settings.refresh_grace,
-                clock=self._clock,
-                on_event=self.on_event,
-            ),
-            keyring=keyring,
-            verifier=self._tokens,
-            check_password=self.users.check_password,
-            clock=self._clock,
-            on_event=self.on_event,
-            watch=self._watch,
-        )
+        self.tokens = self._token_service(keyring)
         """Login, refresh, logout, and tokens by themselves: a TokenService."""
         self.signing_keys = SigningKeyService(
             settings, self.store, self._own_keys, self._clock, on_event=self.on_event
         )
         """The keys that sign our tokens: add, list and retire them."""
+        audited = () if self._audit is None else (self._audit.flush, self._audit.prune)
+        self._chores: tuple[Chore, ...] = (
+            self._keys.relearn,
+            self._last_use.flush,
+            self.signing_keys.tend,
+            self._share_failures,
+            *audited,
+        )
 
     def __repr__(self) -> str:
         return f"Auth(opened={self._opened > 0})"
@@ -184,7 +165,7 @@ class Auth:
         except Exception as error:
             logger.debug("not ready: %s", type(error).__name__)
             return False
-        if self._background is None:
+        if not self.is_tended:
             await self._catch_up()
         return self._feed.trusts_cache(self._timer())
 
@@ -214,7 +195,7 @@ class Auth:
         if self._entered == 1:
             self._background = anyio.create_task_group()
             await self._background.__aenter__()
-            self._feed.in_background = True
+            self._feed.in_background = self.is_tended = True
             # Apart, for a write that waits for the disk must not let the trust in the cache run out.
             self._background.start_soon(self._feed.keep_polling)
             self._background.start_soon(self._housekeeping)
@@ -242,7 +223,7 @@ class Auth:
 
     async def _stop_background(self, background: TaskGroup) -> None:
         self._background = None
-        self._feed.in_background = False
+        self._feed.in_background = self.is_tended = False
         background.cancel_scope.cancel()
         await background.__aexit__(None, None, None)
 
@@ -250,7 +231,7 @@ class Auth:
         """Open at first use, where nobody opened it before; once for all who come first together."""
         if self._opened == 0:
             await self._open_first()
-        if self._background is None:
+        if not self.is_tended:
             await self.signing_keys.tend()
 
     async def _open_first(self) -> None:
@@ -265,11 +246,23 @@ class Auth:
         Raises InvalidToken, TokenExpired, TokenRevoked, RateLimited for a key whose rate is used up, or
         AuthUnavailable where that cannot be known.
         """
-        if self._background is None:
-            await self.ensure_open()
-            await self._catch_up()
-        if isinstance(authorization, str):
-            authorization = _header_bytes(authorization)
+        if not self.is_tended:
+            await self.tend()
+        seen = self.at_sight(
+            _header_bytes(authorization) if isinstance(authorization, str) else authorization
+        )
+        return await self.look_up(seen) if isinstance(seen, Credential) else seen
+
+    async def tend(self) -> None:
+        """Do what is due, where no background task does it: before each decision, unless ``is_tended``."""
+        await self.ensure_open()
+        await self._catch_up()
+
+    def at_sight(self, authorization: bytes) -> Principal | Credential:
+        """Return the caller who was verified a moment ago, or a credential that must be looked up.
+
+        Raises InvalidToken for what is refused by itself: most of what an attacker sends.
+        """
         cached = self.callers.get(authorization)
         if cached is not None:
             return cached
@@ -279,12 +272,15 @@ class Auth:
         if credential.kind == "api_key":
             self._keys.refuse_at_sight(credential.text)
         header = credential.header
+        return credential if header == authorization else self.callers.get(header) or credential
+
+    async def look_up(self, credential: Credential) -> Principal:
+        """Return whose credential this is, which ``at_sight`` did not refuse. Raises as ``authenticate``."""
+        header = credential.header
         # Whoever comes after a revocation must not board a lookup that began before it.
         name = (header, self.callers.version)
-        caller = (
-            (self.callers.get(header) if header != authorization else None)
-            or self.callers.get(self._rated + header)
-            or await self._flights.run(name, partial(self._look_up, credential, header))
+        caller = self.callers.get(self._rated + header) or await self._flights.run(
+            name, partial(self._look_up, credential, header)
         )
         if isinstance(caller, RatedPrincipal):
             await count_use(caller, self._key_counters)
@@ -322,6 +318,45 @@ class Auth:
             lifetime = min(lifetime, principal.expires_at + leeway - self._clock())
         return self._timer() + lifetime
 
+    def _user_service(self, counters: Counters) -> UserService:
+        settings = self.settings
+        return UserService(
+            store=self.store,
+            feed=self._feed,
+            passwords=Passwords(
+                time_cost=settings.password_time_cost,
+                memory_kib=settings.password_memory_kib,
+                workers=settings.password_workers,
+                watch=self._watch,
+            ),
+            throttle=login_throttle_of(settings, counters),
+            decoy_key=login_key_of(settings),
+            clock=self._clock,
+            on_event=self.on_event,
+        )
+
+    def _token_service(self, keyring: Keyring | None) -> TokenService:
+        settings = self.settings
+        return TokenService(
+            settings=settings,
+            store=self.store,
+            feed=self._feed,
+            families=Families(
+                store=self.store,
+                feed=self._feed,
+                rotates=settings.rotate_refresh_tokens,
+                grace=settings.refresh_grace,
+                clock=self._clock,
+                on_event=self.on_event,
+            ),
+            keyring=keyring,
+            verifier=self._tokens,
+            check_password=self.users.check_password,
+            clock=self._clock,
+            on_event=self.on_event,
+            watch=self._watch,
+        )
+
     def _stored_keys(self, keyring: Keyring) -> StoredKeys:
         # A key that is gone takes with it whoever was verified by it.
         return StoredKeys(
@@ -347,12 +382,10 @@ class Auth:
 
     async def _disconnect(self) -> None:
         with anyio.move_on_after(CLOSING_GRACE):
-            await self._last_use.flush()
-            if self._audit is not None:
-                await self._audit.flush()
-        self._last_use.give_up()
-        if self._audit is not None:
-            self._audit.give_up()
+            for writer in self._writers:
+                await writer.flush()
+        for writer in self._writers:
+            writer.give_up()
         self.callers.clear()
         if self._push is not None:
             self._push.close()
@@ -363,12 +396,7 @@ class Auth:
     async def _catch_up(self) -> None:
         """Do here what a background task would, where there is none."""
         if await self._feed.catch_up():
-            await self._keys.relearn()
-            await self._last_use.flush()
-            if self._audit is not None:
-                await self._audit.flush()
-                await self._audit.prune()
-            await self._share_failures()
+            await self._do_chores()
 
     async def _share_failures(self) -> None:
         if self.failures is not None and self._shared is not None:
@@ -384,16 +412,11 @@ class Auth:
     async def _housekeeping(self) -> None:
         while True:
             await anyio.sleep(self.settings.revocation_interval)
-            try:
-                await self._keys.relearn()
-                await self._last_use.flush()
-                await self.signing_keys.tend()
-                await self._share_failures()
-                if self._audit is not None:
-                    await self._audit.prune()
-            except Exception:
-                # A store of somebody else's may fail in any way; the task must outlive it.
-                logger.exception("housekeeping failed; it is tried again")
+            await self._do_chores()
+
+    async def _do_chores(self) -> None:
+        for chore in self._chores:
+            await attempt(chore)
 
 
 def _authenticated(principal: Principal) -> Authenticated:

@@ -5,20 +5,13 @@ order of precedence. Whatever is unknown, missing or weak raises SettingsError, 
 setting and the cure and never shows the value.
 """
 
-import json
 import os
-import re
-from base64 import b64decode
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from hashlib import blake2b
-from inspect import iscoroutinefunction
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -32,207 +25,47 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from callcov_auth.rates import Rate
-from callcov_auth.weak_secrets import MIN_BYTES, weakness
+from callcov_auth.setting_types import (
+    ANY_KEY,
+    ASYMMETRIC,
+    GENERATE,
+    NO_CONTROLS,
+    ApiPrefix,
+    CredentialKind,
+    DatabaseUrl,
+    Environment,
+    HeaderName,
+    HttpsUrl,
+    ImportPrefix,
+    OnEvent,
+    PathPattern,
+    Pepper,
+    Proxy,
+    RateOrNone,
+    RedisUrl,
+    Segment,
+    SigningAlgorithm,
+    Strong,
+    TokenType,
+    https_url,
+    json_list,
+    key_texts,
+    listed,
+    pepper_bytes,
+)
+from callcov_auth.weak_secrets import MIN_BYTES
 
 ENV_PREFIX = "CALLCOV_AUTH_"
 # Where the package's own tests find published vectors: no setting, and no typing error either.
 NO_SETTINGS = frozenset({"vectors"})
 
-# libpq knows both.
-POSTGRES_SCHEMES = ("postgresql", "postgres")
-
-Environment = Literal["live", "test"]
-CredentialKind = Literal["api_key", "token"]
-SigningAlgorithm = Literal[
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
-]
-Network = IPv4Network | IPv6Network
-
-_GENERATE = "generate one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
 SECRET_MISSING = (
-    f"{ENV_PREFIX}SECRET: it is required, at least {MIN_BYTES} bytes; run 'callcov-auth init', or {_GENERATE}"
+    f"{ENV_PREFIX}SECRET: it is required, at least {MIN_BYTES} bytes; run 'callcov-auth init', or {GENERATE}"
 )
-ASYMMETRIC: frozenset[str] = frozenset(get_args(SigningAlgorithm))
-_NO_CONTROLS = r"^[^\x00-\x1f\x7f]+$"
-# In the place of a prefix, for keys that have none in common.
-ANY_KEY = "*"
-# Of the characters of RFC 6750 §2.1's b64token, but not a lone one, which would take in half of all texts.
-_IMPORT_PREFIX = re.compile(r"[A-Za-z0-9._~+/-]{2,32}")
 
 
 class SettingsError(ValueError):
     """The settings cannot be used. The text names each wrong one and its cure, never a value."""
-
-
-def _strong(secret: SecretStr) -> SecretStr:
-    problem = weakness(secret.get_secret_value())
-    if problem is not None:
-        raise ValueError(f"{problem}; {_GENERATE}")
-    return secret
-
-
-def _listed(value: Any) -> Any:
-    """Split what an environment variable holds at commas; JSON lists are read as JSON."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("["):
-        try:
-            return json.loads(value)
-        except ValueError:
-            raise ValueError(
-                "it is not valid JSON; write a JSON list, or names with commas between"
-            ) from None
-    return [part.strip() for part in value.split(",") if part.strip()]
-
-
-def _json_list(value: Any) -> Any:
-    """Read the JSON list that an environment variable holds."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        # 'from None', for the reader's error holds the whole text.
-        raise ValueError("it is not valid JSON; write a JSON list") from None
-
-
-def _key_texts(value: Any) -> Any:
-    """Take JSON objects where texts of them are wanted, as a list in JSON has them."""
-    value = _json_list(value)
-    if not isinstance(value, list | tuple):
-        return value
-    return [json.dumps(item) if isinstance(item, dict) else item for item in value]
-
-
-def _pepper(secret: SecretStr) -> SecretStr:
-    if not pepper_bytes(secret.get_secret_value()):
-        raise ValueError("each is a text, or bytes written 'hex:…' or 'base64:…', and not empty")
-    return secret
-
-
-def pepper_bytes(text: str) -> bytes | None:
-    """Return the bytes of another program's pepper: those of the text in UTF-8, or as ``hex:`` and
-    ``base64:`` name them. None for what is not written so."""
-    try:
-        if text.startswith("hex:"):
-            return bytes.fromhex(text.removeprefix("hex:"))
-        if text.startswith("base64:"):
-            return b64decode(text.removeprefix("base64:"), validate=True)
-        return text.encode()
-    except ValueError:
-        return None
-
-
-def _import_prefix(prefix: str) -> str:
-    # A JSON object in base64url starts so, and every token with it.
-    is_prefix = _IMPORT_PREFIX.fullmatch(prefix) and not prefix.startswith(("ey", "ew"))
-    if not is_prefix and prefix != ANY_KEY:
-        raise ValueError(
-            "each is what another program's keys start with, such as 'kg_': 2 to 32 characters of a "
-            "Bearer credential, and not the beginning of a token; or '*', where they have no such beginning"
-        )
-    return prefix
-
-
-def _https_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or parts.port == 0 or "@" in parts.netloc or "#" in url:
-        raise ValueError("it is an address that starts with 'https://', without a user or a fragment")
-    return url
-
-
-def _token_type(value: str) -> str:
-    folded = value.lower().removeprefix("application/")
-    if folded == "rt+jwt":
-        raise ValueError("'rt+jwt' is a refresh token's, which is never taken as an access token")
-    if not folded:
-        raise ValueError("a type is not empty; 'none' stands for a header without one")
-    return folded
-
-
-def _path_pattern(pattern: str) -> str:
-    if not pattern.startswith("/"):
-        raise ValueError("a path starts with '/'")
-    if "*" in pattern.removesuffix("/*"):
-        raise ValueError("'*' stands only at the end, after '/': '/docs/*'")
-    return pattern
-
-
-def _prefix(prefix: str) -> str:
-    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
-        raise ValueError("it starts with '/' and does not end with one, as in '/api/v1'")
-    return prefix
-
-
-def _database_url(url: SecretStr) -> SecretStr:
-    scheme, separator, rest = url.get_secret_value().partition("://")
-    database = scheme.partition("+")[0] if separator else None
-    # 'sqlite://FILE', with two slashes, would name a host.
-    is_sqlite = database == "sqlite" and (not rest or rest.startswith(("/", "?")))
-    if not is_sqlite and database not in POSTGRES_SCHEMES:
-        raise ValueError(
-            "it names no database known here; write postgresql://USER:PASSWORD@HOST/DATABASE, "
-            "sqlite:///FILE, or sqlite:// for memory"
-        )
-    return url
-
-
-def _redis_url(url: SecretStr) -> SecretStr:
-    parts = urlsplit(url.get_secret_value())
-    try:
-        port_is_real = parts.port != 0
-    except ValueError:
-        port_is_real = False
-    if parts.scheme == "unix":
-        names_a_server = parts.path.startswith("/")
-    else:
-        names_a_server = parts.scheme in ("redis", "rediss") and bool(parts.hostname)
-        names_a_server = names_a_server and bool(re.fullmatch(r"(/\d{0,9})?", parts.path))
-    if not (names_a_server and port_is_real) or parts.fragment:
-        raise ValueError(
-            "it names no Redis; write redis://HOST:6379/0, rediss:// for TLS, or unix:///FILE; "
-            "in a password, '#', '/', '?', '@' and '%' are written %23, %2F, %3F, %40 and %25"
-        )
-    return url
-
-
-def _network(value: Any) -> Any:
-    if value == "unix" or isinstance(value, IPv4Network | IPv6Network):
-        return value
-    try:
-        return ip_network(value)
-    except ValueError:
-        raise ValueError(
-            "each is a network such as 10.0.0.0/8, an address, or 'unix' for a socket file"
-        ) from None
-
-
-def _rate_or_none(value: Any) -> Any:
-    return None if isinstance(value, str) and value.strip().lower() == "none" else value
-
-
-def _rate(text: str) -> str:
-    Rate.parse(text)
-    return text
-
-
-def _plain(function: Callable[[Any], object]) -> Callable[[Any], object]:
-    if iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
-        raise ValueError("it is never awaited; give a function that is not async, and that returns at once")
-    return function
-
-
-Strong = Annotated[SecretStr, AfterValidator(_strong)]
-Pepper = Annotated[SecretStr, AfterValidator(_pepper)]
-ImportPrefix = Annotated[str, AfterValidator(_import_prefix)]
-PathPattern = Annotated[str, AfterValidator(_path_pattern)]
-Proxy = Annotated[Network | Literal["unix"], BeforeValidator(_network)]
-Segment = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,15}$")]
-HttpsUrl = Annotated[str, AfterValidator(_https_url)]
-TokenType = Annotated[str, AfterValidator(_token_type)]
-RateText = Annotated[str, AfterValidator(_rate)]
-OnEvent = Annotated[ImportString[Callable[[Any], object]], AfterValidator(_plain)]
-HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$")]
 
 
 class TrustedIssuer(BaseModel):
@@ -246,8 +79,8 @@ class TrustedIssuer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    issuer: Annotated[str, Field(min_length=1, max_length=255, pattern=_NO_CONTROLS)]
-    audience: Annotated[str, Field(min_length=1, pattern=_NO_CONTROLS)]
+    issuer: Annotated[str, Field(min_length=1, max_length=255, pattern=NO_CONTROLS)]
+    audience: Annotated[str, Field(min_length=1, pattern=NO_CONTROLS)]
     jwks_url: HttpsUrl | None = None
     # A Secret, because its keys may be secret ones.
     jwks: Secret[dict[str, Any]] | None = None
@@ -263,7 +96,7 @@ class TrustedIssuer(BaseModel):
             raise ValueError("an issuer has exactly one of jwks, jwks_url and discovery")
         if self.discovery is True:
             try:
-                _https_url(self.issuer)
+                https_url(self.issuer)
             except ValueError:
                 raise ValueError(
                     "discovery: true is for an issuer that starts with 'https://'; give the address instead"
@@ -288,7 +121,7 @@ class AuthSettings(BaseSettings):
         default=None, description="the pepper of the keys and the token signing key derive from it"
     )
     pepper: Strong | None = Field(default=None, description="in the secret's place, for the keys alone")
-    signing_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_key_texts)] = Field(
+    signing_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(key_texts)] = Field(
         default=(), description="in the secret's place, for tokens: private JWKs, of which the first signs"
     )
     signing_algorithm: SigningAlgorithm = Field(
@@ -297,37 +130,36 @@ class AuthSettings(BaseSettings):
     signing_key_rotation_days: int | None = Field(
         default=None, ge=1, le=3650, description="the next signing key is made after so long; None for never"
     )
-    previous_secrets: Annotated[tuple[Strong, ...], NoDecode, BeforeValidator(_json_list)] = Field(
+    previous_secrets: Annotated[tuple[Strong, ...], NoDecode, BeforeValidator(json_list)] = Field(
         default=(), description="what was made under them still verifies; newest first"
     )
-    import_peppers: Annotated[tuple[Pepper, ...], NoDecode, BeforeValidator(_json_list)] = Field(
+    import_peppers: Annotated[tuple[Pepper, ...], NoDecode, BeforeValidator(json_list)] = Field(
         default=(), description="other programs' peppers, until each key that needs one was used here once"
     )
-    import_prefixes: Annotated[tuple[ImportPrefix, ...], NoDecode, BeforeValidator(_listed)] = Field(
+    import_prefixes: Annotated[tuple[ImportPrefix, ...], NoDecode, BeforeValidator(listed)] = Field(
         default=(), description="what other programs' keys start with, which are then taken for API keys"
     )
-    accept: Annotated[frozenset[CredentialKind], NoDecode, BeforeValidator(_listed)] = Field(
+    accept: Annotated[frozenset[CredentialKind], NoDecode, BeforeValidator(listed)] = Field(
         default=frozenset({"api_key", "token"}), min_length=1
     )
 
-    # A SecretStr, because a URL may hold a password.
-    database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///callcov_auth.db")
+    database_url: DatabaseUrl = SecretStr("sqlite:///callcov_auth.db")
     auto_migrate: bool = True
-    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
+    redis_url: RedisUrl | None = Field(
         default=None, description="pushes revocations to all processes; they are polled for all the same"
     )
 
     require_https: bool = True
-    trusted_proxies: Annotated[tuple[Proxy, ...], NoDecode, BeforeValidator(_listed)] = ()
+    trusted_proxies: Annotated[tuple[Proxy, ...], NoDecode, BeforeValidator(listed)] = ()
 
-    api_prefix: Annotated[str, AfterValidator(_prefix)] = "/api/v1"
+    api_prefix: ApiPrefix = "/api/v1"
     realm: str = Field(default="callcov", pattern=r"^[\x20-\x21\x23-\x5b\x5d-\x7e]+$")
-    public_paths: Annotated[tuple[PathPattern, ...], NoDecode, BeforeValidator(_listed)] = ()
-    optional_paths: Annotated[tuple[PathPattern, ...], NoDecode, BeforeValidator(_listed)] = ()
+    public_paths: Annotated[tuple[PathPattern, ...], NoDecode, BeforeValidator(listed)] = ()
+    optional_paths: Annotated[tuple[PathPattern, ...], NoDecode, BeforeValidator(listed)] = ()
 
-    issuer: str = Field(default="callcov", pattern=_NO_CONTROLS)
-    audience: str = Field(default="callcov", pattern=_NO_CONTROLS)
-    trusted_issuers: Annotated[tuple[TrustedIssuer, ...], NoDecode, BeforeValidator(_json_list)] = ()
+    issuer: str = Field(default="callcov", pattern=NO_CONTROLS)
+    audience: str = Field(default="callcov", pattern=NO_CONTROLS)
+    trusted_issuers: Annotated[tuple[TrustedIssuer, ...], NoDecode, BeforeValidator(json_list)] = ()
     leeway: float = Field(default=0, ge=0, le=60)
     access_token_ttl: int = Field(default=1800, ge=1, le=86400)
     refresh_token_ttl: int = Field(default=604800, ge=1, le=366 * 86400)
@@ -339,10 +171,10 @@ class AuthSettings(BaseSettings):
     )
     revocable_access_tokens: bool = False
 
-    accepted_environments: Annotated[frozenset[Environment], NoDecode, BeforeValidator(_listed)] = Field(
+    accepted_environments: Annotated[frozenset[Environment], NoDecode, BeforeValidator(listed)] = Field(
         default=frozenset({"live", "test"}), min_length=1
     )
-    accepted_segments: Annotated[frozenset[Segment] | None, NoDecode, BeforeValidator(_listed)] = None
+    accepted_segments: Annotated[frozenset[Segment] | None, NoDecode, BeforeValidator(listed)] = None
     max_active_keys: int = Field(default=10, ge=1, le=10_000)
     rotation_days: int = Field(default=90, ge=1)
 
@@ -359,10 +191,10 @@ class AuthSettings(BaseSettings):
     password_memory_kib: int = Field(default=19456, ge=8, le=4 * 1024 * 1024)
     password_workers: int = Field(default=1, ge=1, le=64)
 
-    login_rate: Annotated[RateText | None, BeforeValidator(_rate_or_none)] = Field(
+    login_rate: RateOrNone = Field(
         default="5/minute", description="failed logins, for each account and address; None for no bound"
     )
-    failure_rate: Annotated[RateText | None, BeforeValidator(_rate_or_none)] = Field(
+    failure_rate: RateOrNone = Field(
         default="100/minute", description="refused credentials, for each address; None for no bound"
     )
 

@@ -68,7 +68,7 @@ CREDENTIALS = (
         patch=("credential:_BEARER", re.compile(rb"bearer +" + TOKEN + rb".*", re.IGNORECASE)),
     ),
     Row(
-        "auth.Auth.authenticate: kind_not_accepted",
+        "auth.Auth.at_sight: kind_not_accepted",
         case("cross_environment", "a token where keys are taken"),
     ),
     Row(
@@ -114,12 +114,12 @@ API_KEYS = (
         "keys.validator.KeyValidator._refuse_misplaced: key_segment",
         case("cross_environment", "a key of segment dev where prod is taken"),
     ),
-    Row("keys.validator.KeyValidator._refuse_ended: key_revoked", case("api_keys", "one that was revoked")),
+    Row("keys.validator._refuse_ended: key_revoked", case("api_keys", "one that was revoked")),
     Row(
-        "keys.validator.KeyValidator._refuse_ended: key_owner_disabled",
+        "keys.validator._refuse_ended: key_owner_disabled",
         case("api_keys", "one whose owner was disabled"),
     ),
-    Row("keys.validator.KeyValidator._refuse_ended: key_expired", case("api_keys", "one that ended")),
+    Row("keys.validator._refuse_ended: key_expired", case("api_keys", "one that ended")),
 )
 TOKENS = (
     Row("base64url.decode: not_base64url", refresh("'=' after it")),

@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from callcov_auth.errors import AuthUnavailable, InvalidToken
-from callcov_auth.settings import ASYMMETRIC, SettingsError
+from callcov_auth.setting_types import ASYMMETRIC
+from callcov_auth.settings import SettingsError
 from tests.attacks.cases import Case, Control
 from tests.support.hosting import JWKS, hosted_party, page, relying_party
 from tests.support.issuers import ABSENT, Signer, World, signer

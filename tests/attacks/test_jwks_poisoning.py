@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from callcov_auth.errors import AuthUnavailable
-from callcov_auth.settings import ASYMMETRIC
+from callcov_auth.setting_types import ASYMMETRIC
 from tests.attacks.cases import Case, Control, refused, taken
 from tests.attacks.poison import EC, ED, OCT, RSA, Jwk, bad_answer, bad_fetched_set, bad_set, good
 from tests.support.hosting import JWKS, METADATA, hosted_party, page, relying_party

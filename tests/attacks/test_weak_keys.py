@@ -2,7 +2,7 @@
 
 import pytest
 
-from callcov_auth.settings import ASYMMETRIC
+from callcov_auth.setting_types import ASYMMETRIC
 from tests.attacks.cases import Case, Control, refused, taken
 from tests.attacks.poison import EC, ED, ED448, OCT, RSA, authenticated, bad_key, bad_set, good
 from tests.support.issuers import ABSENT, World

@@ -12,7 +12,8 @@ from callcov_auth.asgi.endpoints import ENDPOINTS, KEY_SET_PATH
 from callcov_auth.asgi.forwarded import CHECK_PATH
 from callcov_auth.cli.app import app as command_line
 from callcov_auth.errors import REFUSALS
-from callcov_auth.settings import ASYMMETRIC, TrustedIssuer
+from callcov_auth.setting_types import ASYMMETRIC
+from callcov_auth.settings import TrustedIssuer
 from tests.docs.conftest import Site
 from tests.docs.pages import tables_of
 from tests.test_readme import default_of

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from callcov_auth import Auth
-from callcov_auth.settings import ASYMMETRIC
+from callcov_auth.setting_types import ASYMMETRIC
 from callcov_auth.tokens import fetching
 from callcov_auth.tokens.fetching import MAX_BYTES, MAX_REDIRECTS, fetch_json, jwks_at, jwks_discovered
 from callcov_auth.tokens.jwks import Fetched, FetchFailed, RemoteKeys

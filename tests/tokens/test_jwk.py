@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256K1, generate_private_key
 from jwt.algorithms import ECAlgorithm
 
-from callcov_auth.settings import ASYMMETRIC
+from callcov_auth.setting_types import ASYMMETRIC
 from callcov_auth.tokens.algorithms import ALGORITHMS
 from callcov_auth.tokens.jwk import PRIVATE_MEMBERS, BadKey, VerifyingKey, load_key
 from callcov_auth.tokens.roca import has_roca_fingerprint

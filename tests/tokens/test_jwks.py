@@ -11,7 +11,7 @@ import pytest
 from callcov_auth import Auth
 from callcov_auth.errors import AuthUnavailable
 from callcov_auth.events import KeysFetched, KeysLost
-from callcov_auth.settings import ASYMMETRIC
+from callcov_auth.setting_types import ASYMMETRIC
 from callcov_auth.tokens import trusted
 from callcov_auth.tokens.jwk import VerifyingKey
 from callcov_auth.tokens.jwks import (

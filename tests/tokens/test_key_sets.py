@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callcov_auth.settings import ASYMMETRIC
+from callcov_auth.setting_types import ASYMMETRIC
 from callcov_auth.tokens.algorithms import ALGORITHMS
 from callcov_auth.tokens.jwk import BadKey, KeySet, load_key_set
 from tests.support.examples import full_run

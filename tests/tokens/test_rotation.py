@@ -20,7 +20,7 @@ from callcov_auth.errors import (
     ValidationFailed,
 )
 from callcov_auth.events import Event, SigningKeyAdded, SigningKeyRetired
-from callcov_auth.settings import SigningAlgorithm
+from callcov_auth.setting_types import SigningAlgorithm
 from callcov_auth.tokens import rotation
 from callcov_auth.tokens.guards import take_apart
 from callcov_auth.tokens.jwk import PRIVATE_MEMBERS, load_key_set

@@ -15,6 +15,7 @@ from callcov_auth.asgi.paths import optional_patterns, path_in_app, public_patte
 from callcov_auth.asgi.refusals import MAX_PATH, sent_request_id
 from callcov_auth.audit import actor_of
 from callcov_auth.auth import Auth
+from callcov_auth.credential import Credential
 from callcov_auth.errors import AuthError, HttpsRequired, MissingToken
 from callcov_auth.principal import ANONYMOUS, Principal
 from callcov_auth.settings import AuthSettings
@@ -58,12 +59,14 @@ class Gate:
             is_flooded = self._failures is not None and not self._failures.are_quiet
             if is_flooded and not self._auth.has_met(credential):
                 self._refuse_floods(scope)
-            # As ``acting`` does, which would be felt where every request comes through here.
-            token = who_acts.set(partial(self._acting, scope, ANONYMOUS))
-            try:
-                return await self._auth.authenticate(credential)
-            finally:
-                who_acts.reset(token)
+            if not self._auth.is_tended:
+                await self._auth.tend()
+            seen = self._auth.at_sight(credential)
+            if not isinstance(seen, Credential):
+                return seen
+            # Only now, for it would be felt where every forged key comes through.
+            with self.acting(scope, ANONYMOUS):
+                return await self._auth.look_up(seen)
         except AuthError as error:
             if error.status == 401:
                 self._note(error, scope)

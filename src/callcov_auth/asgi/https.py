@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from callcov_auth.asgi.headers import header_values
 from callcov_auth.rates import network_of
-from callcov_auth.settings import Network
+from callcov_auth.setting_types import Network
 
 Address = IPv4Address | IPv6Address
 Proxies = Sequence[Network | Literal["unix"]]

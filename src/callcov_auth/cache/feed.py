@@ -15,8 +15,9 @@ import anyio
 from anyio import Event, Lock
 
 from callcov_auth.cache.principals import PrincipalCache
+from callcov_auth.chores import attempt
 from callcov_auth.errors import AuthUnavailable
-from callcov_auth.events import FeedLost, FeedRestored, OnEvent, emit, logger
+from callcov_auth.events import FeedLost, FeedRestored, OnEvent, emit
 from callcov_auth.store.protocol import Change, Store
 
 if TYPE_CHECKING:
@@ -86,12 +87,8 @@ class Feed:
         while True:
             await self._pause(started)
             started = anyio.current_time()
-            try:
-                await self.poll()
-            except Exception:
-                # A store of somebody else's may fail in any way; the task must outlive it. The trust runs
-                # out meanwhile, so that nothing stale is served.
-                logger.exception("housekeeping failed; it is tried again")
+            # Where it fails, the trust runs out meanwhile, so that nothing stale is served.
+            await attempt(self.poll)
 
     async def catch_up(self) -> bool:
         """Poll if the trust has run out, once for all who ask at the same time. Whether this call polled."""

@@ -116,7 +116,7 @@ def _pepper(settings: "AuthSettings", file: Path | None) -> bytes | None:
 
 
 def _pepper_in(file: Path) -> bytes:
-    from callcov_auth.settings import pepper_bytes
+    from callcov_auth.setting_types import pepper_bytes
 
     try:
         pepper = pepper_bytes(file.read_text("utf-8").rstrip("\r\n"))

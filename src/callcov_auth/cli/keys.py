@@ -34,7 +34,7 @@ for command in (scan, who, stale):
 
 def environments() -> list[str]:
     """Return what a shell may complete."""
-    from callcov_auth.settings import Environment
+    from callcov_auth.setting_types import Environment
 
     return list(get_args(Environment))
 

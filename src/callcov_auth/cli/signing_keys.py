@@ -20,7 +20,7 @@ app = noun("The keys that sign our tokens. Private parts are never shown.")
 
 def algorithms() -> list[str]:
     """Return what a shell may complete."""
-    from callcov_auth.settings import SigningAlgorithm
+    from callcov_auth.setting_types import SigningAlgorithm
 
     return list(get_args(SigningAlgorithm))
 

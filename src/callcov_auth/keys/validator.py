@@ -89,7 +89,7 @@ class KeyValidator:
         """
         owned = await self._find(text)
         now = self.clock()
-        self._refuse_ended(owned, now)
+        _refuse_ended(owned, now)
         self._refuse_misplaced(owned.key.environment, owned.key.segment)
         self.last_use.note(owned.key.id, now)
         return self._principal(owned)
@@ -104,7 +104,7 @@ class KeyValidator:
         if owned is None:
             self._unknown[text] = True
             raise InvalidToken(UNKNOWN_KEY, reason="key_unknown")
-        settled = self._settled(owned.key, digests)
+        settled = _settled(owned.key, digests)
         if settled is not owned.key:
             # The key is good whether or not this can be written now, or was written by another process.
             with suppress(AuthUnavailable, Conflict):
@@ -125,33 +125,12 @@ class KeyValidator:
         longest_first = sorted(found, key=lambda owned: -len(owned.key.key_prefix))
         return await self.salted.matching(longest_first, text)
 
-    def _settled(self, key: Key, digests: Mapping[bytes, str | None]) -> Key:
-        """Return the key as it is kept under the pepper in force, so that the older or foreign one can be
-        given up one day.
-
-        Its MAC stays what it is: of an older pepper of ours, or none.
-        """
-        newest, newest_id = next(iter(digests.items()))
-        mac_id = key.mac_id if key.imported or key.mac_id else digests[key.digest]
-        if (key.digest, key.pepper_id, key.mac_id, key.salted_hash) == (newest, newest_id, mac_id, None):
-            return key
-        return replace(key, digest=newest, pepper_id=newest_id, mac_id=mac_id, salted_hash=None)
-
     def _refuse_misplaced(self, environment: str, segment: str | None) -> None:
         if environment not in self.settings.accepted_environments:
             raise InvalidToken(WRONG_PLACE, reason="key_environment")
         accepted = self.settings.accepted_segments
         if accepted is not None and segment not in accepted:
             raise InvalidToken(WRONG_PLACE, reason="key_segment")
-
-    def _refuse_ended(self, owned: OwnedKey, now: float) -> None:
-        key = owned.key
-        if key.revoked_at is not None:
-            raise _known(key, TokenRevoked("The API key was revoked", reason="key_revoked"))
-        if owned.owner_disabled:
-            raise _known(key, TokenRevoked("The API key was revoked", reason="key_owner_disabled"))
-        if key.expires_at is not None and key.expires_at <= now:
-            raise _known(key, TokenExpired(reason="key_expired"))
 
     def _principal(self, owned: OwnedKey) -> Principal:
         key = owned.key
@@ -168,6 +147,16 @@ class KeyValidator:
         )
 
 
+def _refuse_ended(owned: OwnedKey, now: float) -> None:
+    key = owned.key
+    if key.revoked_at is not None:
+        raise _known(key, TokenRevoked("The API key was revoked", reason="key_revoked"))
+    if owned.owner_disabled:
+        raise _known(key, TokenRevoked("The API key was revoked", reason="key_owner_disabled"))
+    if key.expires_at is not None and key.expires_at <= now:
+        raise _known(key, TokenExpired(reason="key_expired"))
+
+
 def _known(key: Key, refusal: AuthError) -> AuthError:
     """Return ``refusal`` with what the log is to say of the key: somebody holds it who should not."""
     refusal.key_id, refusal.key_owner = key.id, key.owner
@@ -181,3 +170,16 @@ def _by_digest(found: Sequence[OwnedKey], digests: Iterable[bytes]) -> OwnedKey 
         if digest in stored:
             return stored[digest]
     return None
+
+
+def _settled(key: Key, digests: Mapping[bytes, str | None]) -> Key:
+    """Return the key as it is kept under the pepper in force, so that the older or foreign one can be
+    given up one day.
+
+    Its MAC stays what it is: of an older pepper of ours, or none.
+    """
+    newest, newest_id = next(iter(digests.items()))
+    mac_id = key.mac_id if key.imported or key.mac_id else digests[key.digest]
+    if (key.digest, key.pepper_id, key.mac_id, key.salted_hash) == (newest, newest_id, mac_id, None):
+        return key
+    return replace(key, digest=newest, pepper_id=newest_id, mac_id=mac_id, salted_hash=None)

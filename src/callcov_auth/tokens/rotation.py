@@ -20,7 +20,8 @@ from pydantic import Field
 from callcov_auth.age import DAY
 from callcov_auth.errors import AuthUnavailable, Conflict, NotFound
 from callcov_auth.events import OnEvent, SigningKeyAdded, SigningKeyRetired, emit
-from callcov_auth.settings import AuthSettings, SigningAlgorithm
+from callcov_auth.setting_types import SigningAlgorithm
+from callcov_auth.settings import AuthSettings
 from callcov_auth.store.protocol import SealedKey, Store
 from callcov_auth.tokens.keyring import KEY_SET_MAX_AGE, Keyring
 from callcov_auth.tokens.stored_keys import KEYRING_INTERVAL, StoredKeys
