@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from callcov_auth import Auth, AuthMiddleware, Principal, requires
+from callcov_auth.credential import Credential
 from callcov_auth.errors import NotFound
 from callcov_auth.fastapi import REFUSALS, Authenticated, Scoped, authenticated, router, scoped
 from callcov_auth.store.protocol import User
@@ -171,13 +172,13 @@ async def test_a_request_is_authenticated_once_however_often_it_is_asked(
     await auth.users.set_scopes(user.id, ["calls:*"])
     pair = await auth.tokens.login(user.email, PASSWORD)
     asked = []
-    authenticate = auth.authenticate
+    at_sight = auth.at_sight
 
-    async def counted(credential: bytes | str) -> Principal:
-        asked.append(credential)
-        return await authenticate(credential)
+    def counted(authorization: bytes) -> Principal | Credential:
+        asked.append(authorization)
+        return at_sight(authorization)
 
-    monkeypatch.setattr(auth, "authenticate", counted)
+    monkeypatch.setattr(auth, "at_sight", counted)
     answer = await get(app, "/both", "Bearer " + pair.access_token.get_secret_value())
     assert answer.json() == {"same": True}
     assert len(asked) == 1

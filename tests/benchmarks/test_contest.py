@@ -6,7 +6,7 @@ import time
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from benchmarks.harness.contest import Entrant, contest, figure, itself
+from benchmarks.harness.contest import Entrant, contest, figure, itself, usual_time
 from benchmarks.harness.figures import Effort
 from benchmarks.harness.requests import Leg, WrongAnswer, cpu_time, no_app, scope_of
 from benchmarks.peers.subject import Headers, Subject
@@ -54,6 +54,13 @@ def test_the_app_is_charged_for_what_it_adds_and_not_for_making_the_request(cloc
         assert each["a"].app == pytest.approx(90_000)
         assert each["a"].bare == pytest.approx(70_000)
         assert each["a"].added == pytest.approx(20_000)
+
+
+def test_of_a_machine_with_two_speeds_the_faster_one_counts() -> None:
+    slow, fast = [1_160.0] * 6, [1_000.0] * 2
+    assert usual_time([*slow, *fast]) == usual_time([*fast, *slow]) == 1_000
+    assert usual_time([1_002, 1_000, *slow]) == 1_001
+    assert usual_time([7]) == 7
 
 
 def test_a_figure_is_the_median_of_the_rounds_ratios(clock: Clock) -> None:
