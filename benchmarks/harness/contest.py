@@ -123,8 +123,8 @@ async def _round(racers: Sequence[_Racer], turns: int, order: random.Random) -> 
 def usual_time(batches: Sequence[float]) -> float:
     """Return the mean of the fastest quarter.
 
-    A shared machine has two speeds, a sixth apart, within each second. The median falls now on this side and now
-    on that of the two, for equal apps too; of the fastest quarter nearly all are of one.
+    A shared machine has two speeds, a sixth apart, within each second. The median falls now on this side and
+    now on that of the two, for equal apps too; of the fastest quarter nearly all are of one.
     """
     return fmean(sorted(batches)[: max(1, len(batches) // FASTEST)])
 
