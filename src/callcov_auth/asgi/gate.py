@@ -43,7 +43,11 @@ class Gate:
             key_starts=settings.key_starts,
         )
         is_plain = self._places.only_authorization and not settings.hash_cached_credentials
-        self.plain_schemes = self._schemes if is_plain else frozenset()
+        schemes = self._schemes if is_plain else frozenset()
+        self.plain_schemes = (
+            "https" if "https" in schemes else None,
+            "http" if "http" in schemes else None,
+        )
         """Where nothing but the bytes of ``Authorization`` bears on a request of one of these schemes."""
 
     async def admit(self, scope: Scope) -> Principal:

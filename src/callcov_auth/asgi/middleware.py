@@ -49,7 +49,8 @@ class AuthMiddleware:
         """What it authenticates by."""
         self._gate = Gate(self.auth)
         # Empty before _look_inside, so that the first request takes the long way.
-        self._plain_schemes: frozenset[str] = frozenset()
+        self._plain: str | None = None
+        self._plain_too: str | None = None
         self._callers = callers = self.auth.callers
         self._find, self._touch, self._timer = callers.find, callers.touch, callers.timer
         self._run = app
@@ -64,8 +65,9 @@ class AuthMiddleware:
         try:
             scheme = scope["scheme"]
         except KeyError:
-            scheme = None
-        if scheme in self._plain_schemes:
+            scheme = ""
+        # By ==, for a server may make the scheme anew, and then a set has to hash it.
+        if scheme == self._plain or scheme == self._plain_too:
             header: Any = None
             for name, value in scope["headers"]:
                 if name == b"authorization":
@@ -74,13 +76,13 @@ class AuthMiddleware:
                     header = value
             else:
                 # Read before they are called, for Python 3.11 is slow to call an attribute of an instance.
-                find, timer, touch = self._find, self._timer, self._touch
+                find, timer = self._find, self._timer
                 entry = find(header)
                 if entry is not None:
                     now = timer()
                     if now < entry.until and now < entry.epoch.trusted_until:
                         if self._callers.keeps_order:
-                            touch(header)
+                            self._touch(header)
                         principal = entry.principal
         if principal is None:
             admitted = await self._admit(scope, receive, send)
@@ -129,7 +131,7 @@ class AuthMiddleware:
     def _look_inside(self) -> None:
         """At the first call, when the app is whole: see to what would answer before we hear of it."""
         self._looked_inside = True
-        self._plain_schemes = self._gate.plain_schemes
+        self._plain, self._plain_too = self._gate.plain_schemes
         call = getattr(self.app, "__call__")  # noqa: B004, B009
         if inspect.iscoroutinefunction(call):
             # What a call of the app comes to, so that Python need not look for it at each request.

@@ -61,14 +61,15 @@ def _faked(middleware: AuthMiddleware, principal: Principal) -> Iterator[None]:
         "_gate": _OpenGate(principal),
         "auth": _UnopenedAuth(middleware.auth.settings),
         # So that none takes the short way, which asks the cache.
-        "_plain_schemes": frozenset(),
+        "_plain": None,
+        "_plain_too": None,
     }
     try:
         with _replaced(middleware, **faked):
             yield
     finally:
         if middleware._looked_inside:
-            middleware._plain_schemes = middleware._gate.plain_schemes
+            middleware._plain, middleware._plain_too = middleware._gate.plain_schemes
 
 
 @contextmanager
@@ -102,7 +103,7 @@ class _OpenGate:
     """In the place of Gate: everybody is ``principal``."""
 
     principal: Principal
-    plain_schemes: frozenset[str] = frozenset()
+    plain_schemes: tuple[str | None, str | None] = (None, None)
 
     async def admit(self, _scope: Scope) -> Principal:
         return self.principal
