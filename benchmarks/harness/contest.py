@@ -117,10 +117,10 @@ async def _round(racers: Sequence[_Racer], turns: int, order: random.Random) -> 
         order.shuffle(places)
         for place in (*places, *reversed(places)):
             batches[place].append(await _batch(racers[place]))
-    return [usual_time(each) for each in batches]
+    return [undisturbed_time(each) for each in batches]
 
 
-def usual_time(batches: Sequence[float]) -> float:
+def undisturbed_time(batches: Sequence[float]) -> float:
     """Return the mean of the fastest quarter.
 
     A shared machine has two speeds, a sixth apart, within each second. The median falls now on this side and

@@ -113,8 +113,6 @@ class Auth:
         self._opened = 0
         self._entered = 0
         self._background: TaskGroup | None = None
-        self.is_tended = False
-        """Whether a background task does what is due."""
 
         limit = settings.failure_limit
         self.failures = None if limit is None else Failures(limit, self._timer)
@@ -135,13 +133,13 @@ class Auth:
             settings, self.store, self._own_keys, self._clock, on_event=self.on_event
         )
         """The keys that sign our tokens: add, list and retire them."""
-        audited = () if self._audit is None else (self._audit.flush, self._audit.prune)
+        pruned = () if self._audit is None else (self._audit.prune,)
         self._chores: tuple[Chore, ...] = (
             self._keys.relearn,
             self._last_use.flush,
             self.signing_keys.tend,
             self._share_failures,
-            *audited,
+            *pruned,
         )
 
     def __repr__(self) -> str:
@@ -156,6 +154,11 @@ class Auth:
     def timer(self) -> Callable[[], float]:
         """The monotonic clock that ages are taken by, in seconds."""
         return self._timer
+
+    @property
+    def is_tended(self) -> bool:
+        """Whether a background task does what is due."""
+        return self._background is not None
 
     async def is_ready(self) -> bool:
         """Whether a credential can be decided on now: the store answers, and the cache is trusted."""
@@ -195,7 +198,7 @@ class Auth:
         if self._entered == 1:
             self._background = anyio.create_task_group()
             await self._background.__aenter__()
-            self._feed.in_background = self.is_tended = True
+            self._feed.in_background = True
             # Apart, for a write that waits for the disk must not let the trust in the cache run out.
             self._background.start_soon(self._feed.keep_polling)
             self._background.start_soon(self._housekeeping)
@@ -223,7 +226,7 @@ class Auth:
 
     async def _stop_background(self, background: TaskGroup) -> None:
         self._background = None
-        self._feed.in_background = self.is_tended = False
+        self._feed.in_background = False
         background.cancel_scope.cancel()
         await background.__aexit__(None, None, None)
 
@@ -397,6 +400,9 @@ class Auth:
         """Do here what a background task would, where there is none."""
         if await self._feed.catch_up():
             await self._do_chores()
+            if self._audit is not None:
+                # By itself, for in the background it writes in its own time.
+                await attempt(self._audit.flush)
 
     async def _share_failures(self) -> None:
         if self.failures is not None and self._shared is not None:

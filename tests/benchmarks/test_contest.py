@@ -6,7 +6,7 @@ import time
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from benchmarks.harness.contest import Entrant, contest, figure, itself, usual_time
+from benchmarks.harness.contest import Entrant, contest, figure, itself, undisturbed_time
 from benchmarks.harness.figures import Effort
 from benchmarks.harness.requests import Leg, WrongAnswer, cpu_time, no_app, scope_of
 from benchmarks.peers.subject import Headers, Subject
@@ -58,9 +58,9 @@ def test_the_app_is_charged_for_what_it_adds_and_not_for_making_the_request(cloc
 
 def test_of_a_machine_with_two_speeds_the_faster_one_counts() -> None:
     slow, fast = [1_160.0] * 6, [1_000.0] * 2
-    assert usual_time([*slow, *fast]) == usual_time([*fast, *slow]) == 1_000
-    assert usual_time([1_002, 1_000, *slow]) == 1_001
-    assert usual_time([7]) == 7
+    assert undisturbed_time([*slow, *fast]) == undisturbed_time([*fast, *slow]) == 1_000
+    assert undisturbed_time([1_002, 1_000, *slow]) == 1_001
+    assert undisturbed_time([7]) == 7
 
 
 def test_a_figure_is_the_median_of_the_rounds_ratios(clock: Clock) -> None:
