@@ -63,13 +63,13 @@ def measure(effort: Effort) -> list[Figure]:
 
 
 def one_round(served: Served, part: float, count: int) -> Round:
-    argon2 = [bare_argon2(part / 2)]
     quiet = hot(served, part)
     load(served.port, quiet, spin=False)
+    argon2 = [bare_argon2(part / 2)]
     busy, logins = hot(served, part), crowd_of_logins(served, count)
     began = time.perf_counter()
     load(served.port, busy, logins, spin=False)
-    # Before and after, so that a drift of the machine falls on both.
+    # Right before and right after, so that a drift of the machine falls on both.
     argon2.append(bare_argon2(part / 2))
     return Round(
         percentile(quiet.latencies, 0.99),

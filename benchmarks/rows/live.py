@@ -5,13 +5,14 @@ at a time.
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from statistics import median
 
+from benchmarks.harness.contest import undisturbed_time
 from benchmarks.harness.figures import FULL, ITSELF, Effort, Figure
 from benchmarks.harness.intervals import median_interval
 from benchmarks.harness.open_loop import Paced, get, load
@@ -24,17 +25,17 @@ from benchmarks.harness.wrk import script, served_per_second
 # Where its objects lie in memory makes a process a hundredth faster or slower for life, so the servers are
 # started so often, and asked so often each time: until the bare app equals itself within 0.015.
 STARTS, ROUNDS = 6, 8
-# In seconds: of a round of throughput, for all servers together; and of the open loop's batch.
-ROUND, SHORT_BATCH = 3, 0.3
+# In seconds, of a round of throughput, for all servers together.
+ROUND = 3
 # How long the bare app is asked how much it can serve, in seconds.
 BATCH = 1
-# Before each batch, in seconds and at this rate, so that no server begins with cold caches.
+# Before each batch of it, in seconds and at this rate, so that no server begins with cold caches.
 LEAD_IN, LEAD_IN_RATE = 0.05, 2_000
+# The open loop's batch, in seconds, and what goes before it. It is as short as a turn of the throughput's, for
+# a machine that is shared stalls for milliseconds now and then, and most of such batches are spared.
+SHORT_BATCH, SHORT_LEAD_IN = 0.04, 0.01
 # How often each is asked for its p99 in a round, there and back.
-TURNS, QUICK_TURNS = 4, 1
-# Each p99 is of so many requests, and the median of many of them counts: a machine stalls for milliseconds
-# now and then, which fills the p99 of all requests together and says nothing about either app.
-PART = 500
+TURNS, QUICK_TURNS = 24, 6
 BARE, AGAIN, OURS = "bare", "bare, once more", "ours"
 SEED = 20_260_101
 
@@ -53,15 +54,11 @@ class Contender:
         self.lead_in()
         return self.watch.left_alone(lambda: served_per_second(self.served.port, self.script, BATCH))
 
-    def p99s(self, rate: float) -> list[float]:
-        """Return 99th percentiles of the times at so many requests a second, each of a part, in seconds."""
-        times = self.watch.left_alone(lambda: self.times(rate))
-        return [percentile(part, 0.99) for part in in_parts(times[int(rate * LEAD_IN) :])]
-
-    def times(self, rate: float) -> list[float]:
-        paced = Paced(repeat(get("/hello", self.key)), rate, LEAD_IN + SHORT_BATCH)
+    def p99(self, rate: float) -> float:
+        """Return the 99th percentile of one batch's times at so many requests a second, in seconds."""
+        paced = Paced(repeat(get("/hello", self.key)), rate, SHORT_LEAD_IN + SHORT_BATCH)
         load(self.served.port, paced, spin=True)
-        return paced.latencies
+        return percentile(paced.latencies[int(rate * SHORT_LEAD_IN) :], 0.99)
 
     def lead_in(self) -> None:
         load(self.served.port, Paced(repeat(get("/hello", self.key)), LEAD_IN_RATE, LEAD_IN), spin=True)
@@ -110,13 +107,15 @@ def throughputs(contenders: Mapping[str, Contender], order: random.Random) -> Ro
 def p99_beside(framework: str, kept: Cores, rounds: int, turns: int) -> Figure:
     """Time each request of an open loop at half of what the bare app serves.
 
-    How far the bare app is from itself is told and voids nothing: the tails of two of them differ by more
-    than their throughput.
+    The figure is of the batches that nothing disturbed, the fastest quarter of a round's. How far the bare
+    app is from itself is told and voids nothing: the tails of two differ by more than their throughput.
     """
     with ExitStack() as stack:
         contenders = started(stack, framework, kept, watch := Watch([]))
         rate = contenders[BARE].throughput() / 2
-        found = contest(contenders, lambda each: each.p99s(rate), rounds, turns)
+        order = random.Random(SEED)  # noqa: S311
+        # The first is a lead-in.
+        found = [p99s(contenders, rate, turns, order) for _ in range(rounds + 1)][1:]
     itself = median_interval(ratios(found, AGAIN))
     beside = f"bare beside itself: {itself.value:.3f} ({itself.low:.3f} to {itself.high:.3f})"
     return figure_of(
@@ -139,29 +138,14 @@ def started(stack: ExitStack, framework: str, kept: Cores, watch: Watch) -> dict
     return {name: Contender(each, key, sent, watch) for name, each in served.items()}
 
 
-def contest(
-    contenders: Mapping[str, Contender],
-    measured: Callable[[Contender], Sequence[float]],
-    rounds: int,
-    turns: int,
-) -> list[Round]:
-    """Measure all in each round, in a random order and then in the reverse of it; the first is a lead-in."""
-    order = random.Random(SEED)  # noqa: S311
-    return [one_round(contenders, measured, turns, order) for _ in range(rounds + 1)][1:]
-
-
-def one_round(
-    contenders: Mapping[str, Contender],
-    measured: Callable[[Contender], Sequence[float]],
-    turns: int,
-    order: random.Random,
-) -> Round:
+def p99s(contenders: Mapping[str, Contender], rate: float, turns: int, order: random.Random) -> Round:
+    """Return each one's p99 in one round: all come in a random order and then in the reverse of it."""
     found: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(turns):
         names = order.sample(list(contenders), len(contenders))
         for name in (*names, *reversed(names)):
-            found[name] += measured(contenders[name])
-    return {name: median(values) for name, values in found.items()}
+            found[name].append(contenders[name].p99(rate))
+    return {name: undisturbed_time(batches) for name, batches in found.items()}
 
 
 def ratios(rounds: Sequence[Round], name: str) -> list[float]:
@@ -171,9 +155,3 @@ def ratios(rounds: Sequence[Round], name: str) -> list[float]:
 
 def medians(rounds: Sequence[Round]) -> dict[str, float]:
     return {name: median(each[name] for each in rounds) for name in rounds[0]}
-
-
-def in_parts(times: Sequence[float]) -> list[Sequence[float]]:
-    """Return parts of one size; what is left at the end is left out, unless there is nothing else."""
-    size = min(PART, len(times))
-    return [times[start : start + size] for start in range(0, len(times) - size + 1, size)]
