@@ -31,8 +31,8 @@ ROUND = 3
 BATCH = 1
 # Before each batch of it, in seconds and at this rate, so that no server begins with cold caches.
 LEAD_IN, LEAD_IN_RATE = 0.05, 2_000
-# The open loop's batch, in seconds, and what goes before it. It is as short as a turn of the throughput's, for
-# a machine that is shared stalls for milliseconds now and then, and most of such batches are spared.
+# The open loop's batch, in seconds, and what goes before it. It is short, since a shared machine stalls for
+# milliseconds now and then: most batches are spared.
 SHORT_BATCH, SHORT_LEAD_IN = 0.04, 0.01
 # How often each is asked for its p99 in a round, there and back.
 TURNS, QUICK_TURNS = 24, 6
