@@ -74,20 +74,27 @@ def known(digest: bytes) -> OwnedKey:
 
 async def measure(effort: Effort) -> list[Figure]:
     """Compare a hit among a thousand entries with one among a million, and the same in a plain dict."""
-    small, large = SMALL, max(10 * SMALL, effort.scaled(LARGE))
+    large, rounds = max(10 * SMALL, effort.scaled(LARGE)), []
+    # Nine apps in turn, of which each is slow to tell from its bare one.
+    once, order = replace(effort, rounds=1, turns=max(1, effort.turns // 2)), random.Random(SEED)  # noqa: S311
     async with AsyncExitStack() as stack:
         # That it cannot write down when so many keys were used is nothing to this row.
         stack.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.ERROR)
-        entrants = [
-            *await ours_and_plain(stack, "small", small),
-            *await ours_and_plain(stack, "again", small),
-            *await ours_and_plain(stack, "large", large),
-        ]
-        # Nine apps in turn, of which each is slow to tell from its bare one.
-        rounds = await contest(entrants, replace(effort, turns=max(1, effort.turns // 2)))
+        full = await ours_and_plain(stack, "large", large)
+        for _ in range(effort.rounds):
+            rounds += await beside_small(full, once, order)
     same = itself("a hit among a thousand", rounds, "ours, hot, small", "ours, hot, again")
-    return [same, *(compared(which, rounds, small, large) for which in ("hot", "uniform"))]
+    return [same, *(compared(which, rounds, SMALL, large) for which in ("hot", "uniform"))]
+
+
+async def beside_small(full: Sequence[Entrant], once: Effort, order: random.Random) -> list[Round]:
+    """Measure one round. The small caches are new in each, for by where they lie they differ for life."""
+    async with AsyncExitStack() as stack:
+        small = [
+            entrant for called in ("small", "again") for entrant in await ours_and_plain(stack, called, SMALL)
+        ]
+        return await contest([*small, *full], once, order)
 
 
 def compared(which: str, rounds: Sequence[Round], small: int, large: int) -> Figure:

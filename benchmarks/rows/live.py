@@ -22,9 +22,9 @@ from benchmarks.harness.serving import Cores, Served, cores, keeping_to, serving
 from benchmarks.harness.slices import served_per_second as served_in_turns
 from benchmarks.harness.wrk import script, served_per_second
 
-# Where its objects lie in memory makes a process a hundredth faster or slower for life, so the servers are
-# started so often, and asked so often each time: until the bare app equals itself within 0.015.
-STARTS, ROUNDS = 6, 8
+# Where its objects lie in memory makes a process a hundredth or two faster or slower for life, so the servers
+# are started so often, and asked so often each time: until the bare app equals itself within 0.015.
+STARTS, ROUNDS = 15, 3
 # In seconds, of a round of throughput, for all servers together.
 ROUND = 3
 # How long the bare app is asked how much it can serve, in seconds.
