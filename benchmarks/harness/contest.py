@@ -66,16 +66,14 @@ class Entrant:
 Round = Mapping[str, Times]
 
 
-async def contest(
-    entrants: Sequence[Entrant], effort: Effort, order: random.Random | None = None
-) -> list[Round]:
-    """Measure every entrant in each of ``effort.rounds`` rounds, in ``order``. Raises WrongAnswer.
+async def contest(entrants: Sequence[Entrant], effort: Effort) -> list[Round]:
+    """Measure every entrant in each of ``effort.rounds`` rounds. Raises WrongAnswer.
 
     A round has several turns. In each of them all come in a random order and then in the reverse of it
     (A B … B A), so that a drift falls on all alike; each has a lead-in, so that none pays for the caches that
     another left cold. What counts are the fastest of an entrant's batches in the round.
     """
-    order = order or random.Random(SEED)  # noqa: S311
+    order = random.Random(SEED)  # noqa: S311
     legs = [(leg, entrant.lead_in) for entrant in entrants for leg in entrant.legs()]
     racers = [await _racer(leg, lead_in, effort.turns) for leg, lead_in in legs]
     return [_named(entrants, await _round(racers, effort.turns, order)) for _ in range(effort.rounds)]
