@@ -118,6 +118,29 @@ def test_opening_twice_changes_nothing(new_database: Database) -> None:
     assert new_database.definitions() == before
 
 
+def test_a_database_that_is_made_like_the_one_before_is_the_same_to_the_letter(
+    new_databases: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "_made", {})
+    migrated, like_it = new_databases(), new_databases()
+    anyio.run(_add_a_user, migrated)
+    anyio.run(_open_and_close, like_it)
+    assert like_it.definitions() == migrated.definitions()
+    assert _revision(like_it) == [(NEWEST,)]
+    assert like_it.query("SELECT id FROM callcov_users") == []
+
+
+def test_what_another_program_keeps_comes_into_no_other_database(
+    new_databases: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "_made", {})
+    shared, own = new_databases(), new_databases()
+    shared.run("CREATE TABLE orders (id INTEGER)", "INSERT INTO orders VALUES (7)")
+    anyio.run(_open_and_close, shared)
+    anyio.run(_open_and_close, own)
+    assert own.tables() == TABLES
+
+
 def test_another_programs_tables_in_the_same_database_are_left_alone(new_database: Database) -> None:
     new_database.run("CREATE TABLE orders (id INTEGER)", "INSERT INTO orders VALUES (7)")
     anyio.run(_open_and_close, new_database)
