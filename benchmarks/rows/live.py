@@ -139,13 +139,19 @@ def started(stack: ExitStack, framework: str, kept: Cores, watch: Watch) -> dict
 
 
 def p99s(contenders: Mapping[str, Contender], rate: float, turns: int, order: random.Random) -> Round:
-    """Return each one's p99 in one round: all come in a random order and then in the reverse of it."""
+    """Return each one's p99 in one round."""
     found: dict[str, list[float]] = {name: [] for name in contenders}
+    watch = contenders[BARE].watch
     for _ in range(turns):
-        names = order.sample(list(contenders), len(contenders))
-        for name in (*names, *reversed(names)):
-            found[name].append(contenders[name].p99(rate))
+        for name, p99 in watch.left_alone(lambda: turn(contenders, rate, order)):
+            found[name].append(p99)
     return {name: undisturbed_time(batches) for name, batches in found.items()}
+
+
+def turn(contenders: Mapping[str, Contender], rate: float, order: random.Random) -> list[tuple[str, float]]:
+    """Return the p99 of a batch of each, and once more in the reverse order."""
+    names = order.sample(list(contenders), len(contenders))
+    return [(name, contenders[name].p99(rate)) for name in (*names, *reversed(names))]
 
 
 def ratios(rounds: Sequence[Round], name: str) -> list[float]:
