@@ -2,15 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.harness.figures import ITSELF, Effort, Figure
 from benchmarks.harness.requests import Leg, cpu_time, no_app
 from benchmarks.harness.samples import figure_of
 from benchmarks.peers.subject import Subject
+
+T = TypeVar("T")
 
 # How long a batch takes, in ns, where that is more than one request: short, so that what disturbs a machine
 # now and then falls into few of them.
@@ -114,10 +116,16 @@ async def _round(racers: Sequence[_Racer], turns: int, order: random.Random) -> 
     for turn in range(turns):
         await asyncio.sleep(PAUSE)
         places = [place for place, racer in enumerate(racers) if turn < racer.turns]
-        order.shuffle(places)
-        for place in (*places, *reversed(places)):
+        for place in there_and_back(places, order):
             batches[place].append(await _batch(racers[place]))
     return [undisturbed_time(each) for each in batches]
+
+
+def there_and_back(all_of_them: Iterable[T], order: random.Random) -> list[T]:
+    """Return all in a random order and then in the reverse of it, so that a drift falls on all alike."""
+    there = list(all_of_them)
+    order.shuffle(there)
+    return [*there, *reversed(there)]
 
 
 def undisturbed_time(batches: Sequence[float]) -> float:

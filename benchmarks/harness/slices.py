@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.harness.contest import there_and_back
 from benchmarks.harness.serving import Served
 from benchmarks.harness.wrk import begun, told
 
@@ -33,8 +34,7 @@ def served_per_second(
         loads = {name: begun(server.port, script, seconds) for name, server in servers.items()}
         end = time.monotonic() + seconds - MARGIN
         while time.monotonic() < end:
-            names = order.sample(list(servers), len(servers))
-            for name in (*names, *reversed(names)):
+            for name in there_and_back(servers, order):
                 ran[name] += let_run(servers[name])
         answered = {name: told(load)[0] for name, load in loads.items()}
     return {name: answered[name] / ran[name] for name in servers}

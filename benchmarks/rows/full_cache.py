@@ -2,13 +2,13 @@
 
 import asyncio
 import random
-import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from starlette.middleware import Middleware
 
+from benchmarks.cache_hit import caller
 from benchmarks.harness.contest import Entrant, Round, contest, figure, itself
 from benchmarks.harness.figures import Effort, Figure
 from benchmarks.peers import ours
@@ -17,7 +17,6 @@ from benchmarks.peers.hand_written import ByHeader, Caller
 from benchmarks.peers.subject import Headers
 from callcov_auth import Auth
 from callcov_auth.keys.format import mint
-from callcov_auth.principal import Principal
 
 SMALL, LARGE = 1_000, 1_000_000
 HOT = 100
@@ -91,22 +90,9 @@ async def filled(auth: Auth, entries: int) -> list[bytes]:
         if number % PAUSE_AFTER == 0:
             await asyncio.sleep(0)
         key = mint(auth.settings.key_mac_key, "live").encode()
-        auth.callers.put(b"Bearer " + key, caller(), until, version=auth.callers.version)
+        auth.callers.put(b"Bearer " + key, caller(number), until, version=auth.callers.version)
         keys.append(key)
     return keys
-
-
-def caller() -> Principal:
-    """Return one with a key and a user of its own."""
-    name = secrets.token_hex(12)
-    return Principal(
-        f"usr_{name}",
-        "callcov",
-        "api_key",
-        frozenset(ours.SCOPES),
-        environment="live",
-        key_id=f"key_{name}",
-    )
 
 
 def drawn(keys: Sequence[bytes], order: random.Random) -> Callable[[], Headers]:

@@ -12,7 +12,7 @@ from itertools import repeat
 from pathlib import Path
 from statistics import median
 
-from benchmarks.harness.contest import undisturbed_time
+from benchmarks.harness.contest import there_and_back, undisturbed_time
 from benchmarks.harness.figures import FULL, ITSELF, Effort, Figure
 from benchmarks.harness.intervals import median_interval
 from benchmarks.harness.open_loop import Paced, get, load
@@ -149,9 +149,8 @@ def p99s(contenders: Mapping[str, Contender], rate: float, turns: int, order: ra
 
 
 def turn(contenders: Mapping[str, Contender], rate: float, order: random.Random) -> list[tuple[str, float]]:
-    """Return the p99 of a batch of each, and once more in the reverse order."""
-    names = order.sample(list(contenders), len(contenders))
-    return [(name, contenders[name].p99(rate)) for name in (*names, *reversed(names))]
+    """Return the p99 of two batches of each, by name."""
+    return [(name, contenders[name].p99(rate)) for name in there_and_back(contenders, order)]
 
 
 def ratios(rounds: Sequence[Round], name: str) -> list[float]:
