@@ -53,7 +53,7 @@ ALL = (
     at_least("hot", "pyjwt", 30, "added time of PyJWT, HS256, on every request ÷ ours"),
     at_least("peers", "fastapi-users", 50, "added time of fastapi-users, tuned ÷ ours"),
     at_least("peers", "authx", 50, "added time of authx, tuned ÷ ours"),
-    # 50 was the aim, as of the other three, and was not reached: its own cache, tuned, is 40 to 50 times as
+    # 50 was the aim, as of the other three, and was not reached: its own cache, tuned, is about 40 times as
     # slow as a hit of ours, and docs/performance.md says why that is the end of it.
     at_least("peers", "keyshield", 30, "added time of keyshield, tuned ÷ ours"),
     at_least("peers", "auth-middleware", 50, "added time of auth-middleware, tuned ÷ ours"),
