@@ -29,6 +29,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from benchmarks.harness.stores import counted
+from benchmarks.hit_parts import PARTS
 from benchmarks.peers.apps import fastapi_app, hello, starlette_app
 from benchmarks.peers.ours import SCOPES, Build, memory_settings, new_key, opened
 from callcov_auth import AuthMiddleware, auth_routes
@@ -58,10 +59,13 @@ def bare(build: Build) -> Builder:
     return built
 
 
-def with_key(build: Build) -> Builder:
+def with_key(build: Build, middleware: Callable[..., ASGIApp] = AuthMiddleware) -> Builder:
     async def built(stack: AsyncExitStack) -> tuple[ASGIApp, Told]:
         auth = await opened(stack)
-        return build(Middleware(AuthMiddleware, auth=auth)), Told([await new_key(auth)])
+        key = await new_key(auth)
+        # What is only a part of a hit looks a caller up in the cache, and nowhere else.
+        await auth.authenticate(f"Bearer {key}")
+        return build(Middleware(middleware, auth=auth)), Told([key])
 
     return built
 
@@ -95,6 +99,8 @@ APPS: dict[str, Builder] = {
     "bare fastapi": bare(fastapi_app),
     "key starlette": with_key(starlette_app),
     "key fastapi": with_key(fastapi_app),
+    **{f"{part.__name__} starlette": with_key(starlette_app, part) for part in PARTS},
+    **{f"{part.__name__} fastapi": with_key(fastapi_app, part) for part in PARTS},
     "besieged": besieged,
 }
 

@@ -23,15 +23,15 @@ MARGIN = 0.2
 
 
 def served_per_second(
-    servers: Mapping[str, Served], script: Path, seconds: int, order: random.Random
+    servers: Mapping[str, Served], scripts: Mapping[str, Path], seconds: int, order: random.Random
 ) -> dict[str, float]:
-    """Return how many requests each server answers in a second of its own turns. Raises WrongAnswer.
+    """Return how many requests of its script each server answers in a second of its own. Raises WrongAnswer.
 
     All are under load for ``seconds``, one is let run at a time, in a random order and then in its reverse.
     """
     ran = dict.fromkeys(servers, 0.0)
     with stopped(servers.values()) as let_run:
-        loads = {name: begun(server.port, script, seconds) for name, server in servers.items()}
+        loads = {name: begun(server.port, scripts[name], seconds) for name, server in servers.items()}
         end = time.monotonic() + seconds - MARGIN
         while time.monotonic() < end:
             for name in there_and_back(servers, order):

@@ -25,8 +25,6 @@ from benchmarks.harness.wrk import script, served_per_second
 # Where its objects lie in memory makes a process a hundredth or two faster or slower for life, so the servers
 # are started so often, and asked so often each time: until the bare app equals itself within 0.015.
 STARTS, ROUNDS = 15, 3
-# In seconds, of a round of throughput, for all servers together.
-ROUND = 3
 # How long the bare app is asked how much it can serve, in seconds.
 BATCH = 1
 # Before each batch of it, in seconds and at this rate, so that no server begins with cold caches.
@@ -42,7 +40,7 @@ SEED = 20_260_101
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A server that is measured, and the bearer that every one of them is sent, so that all read the same."""
+    """A server that is measured, and the bearer that it is sent. All are as long, so all read the same."""
 
     served: Served
     key: str = field(repr=False)
@@ -78,12 +76,14 @@ def measure(effort: Effort) -> list[Figure]:
     return figures
 
 
+def apps_beside(framework: str) -> dict[str, str]:
+    """Return which apps of the live server are measured: the bare one twice, and ours."""
+    return {BARE: f"bare {framework}", AGAIN: f"bare {framework}", OURS: f"key {framework}"}
+
+
 def throughput_beside(framework: str, kept: Cores) -> list[Figure]:
-    watch, order, rounds = Watch([]), random.Random(SEED), []  # noqa: S311
-    for _ in range(STARTS):
-        with ExitStack() as stack:
-            contenders = started(stack, framework, kept, watch)
-            rounds += [throughputs(contenders, order) for _ in range(ROUNDS + 1)][1:]
+    watch = Watch([])
+    rounds = throughput_rounds(apps_beside(framework), kept, watch)
     by_name = medians(rounds)
     beside = f"{by_name[OURS]:,.0f} requests a second beside {by_name[BARE]:,.0f}"
     return [
@@ -97,11 +97,25 @@ def throughput_beside(framework: str, kept: Cores) -> list[Figure]:
     ]
 
 
+def throughput_rounds(apps: Mapping[str, str], kept: Cores, watch: Watch) -> list[Round]:
+    """Start the servers again and again, and return what each answered a second in each round.
+
+    The first round after a start is a lead-in.
+    """
+    order, rounds = random.Random(SEED), []  # noqa: S311
+    for _ in range(STARTS):
+        with ExitStack() as stack:
+            contenders = started(stack, apps, kept, watch)
+            rounds += [throughputs(contenders, order) for _ in range(ROUNDS + 1)][1:]
+    return rounds
+
+
 def throughputs(contenders: Mapping[str, Contender], order: random.Random) -> Round:
-    """Return how many requests a second each answers, in turns with the others. The first is a lead-in."""
+    """Return how many requests a second each answers, in turns with the others: a second of each."""
     servers = {name: each.served for name, each in contenders.items()}
-    one = contenders[BARE]
-    return one.watch.left_alone(lambda: served_in_turns(servers, one.script, ROUND, order))
+    scripts = {name: each.script for name, each in contenders.items()}
+    watch = contenders[BARE].watch
+    return watch.left_alone(lambda: served_in_turns(servers, scripts, len(servers), order))
 
 
 def p99_beside(framework: str, kept: Cores, rounds: int, turns: int) -> Figure:
@@ -111,7 +125,7 @@ def p99_beside(framework: str, kept: Cores, rounds: int, turns: int) -> Figure:
     app is from itself is told and voids nothing: the tails of two differ by more than their throughput.
     """
     with ExitStack() as stack:
-        contenders = started(stack, framework, kept, watch := Watch([]))
+        contenders = started(stack, apps_beside(framework), kept, watch := Watch([]))
         order = random.Random(SEED)  # noqa: S311
         # The first is a lead-in.
         rates, found = zip(*[p99s(contenders, turns, order) for _ in range(rounds + 1)][1:], strict=True)
@@ -127,14 +141,15 @@ def p99_beside(framework: str, kept: Cores, rounds: int, turns: int) -> Figure:
     )
 
 
-def started(stack: ExitStack, framework: str, kept: Cores, watch: Watch) -> dict[str, Contender]:
-    """Start the bare app twice, and ours."""
-    apps = {BARE: f"bare {framework}", AGAIN: f"bare {framework}", OURS: f"key {framework}"}
+def started(stack: ExitStack, apps: Mapping[str, str], kept: Cores, watch: Watch) -> dict[str, Contender]:
+    """Start the apps. One that knows no key of its own is sent that of ours."""
     served = {name: stack.enter_context(serving(app, kept.servers)) for name, app in apps.items()}
-    (key,) = served[OURS].keys
-    sent = stack.enter_context(script(key))
     watch.servers = [each.process for each in served.values()]
-    return {name: Contender(each, key, sent, watch) for name, each in served.items()}
+    keys = {name: (*each.keys, *served[OURS].keys)[0] for name, each in served.items()}
+    return {
+        name: Contender(each, keys[name], stack.enter_context(script(keys[name])), watch)
+        for name, each in served.items()
+    }
 
 
 def p99s(contenders: Mapping[str, Contender], turns: int, order: random.Random) -> tuple[float, Round]:
