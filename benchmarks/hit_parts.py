@@ -32,6 +32,7 @@ class Awaits:
 
     def __init__(self, app: ASGIApp, auth: Auth) -> None:
         self.app = app
+        self.auth = auth
         self.callers: Any = auth.callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +53,9 @@ class FindsTheCaller(Awaits):
 
 class PutsTheCallerOnTheRequest(Awaits):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        attach(scope, self.callers.get(header_of(scope)))
+        header = header_of(scope)
+        caller = self.callers.get(header) or await self.auth.authenticate(header)
+        attach(scope, caller)
         await self.app(scope, receive, send)
 
 
@@ -60,7 +63,8 @@ class PutsTheCallerInTheContext(Awaits):
     """All that a hit needs."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = self.callers.get(header_of(scope))
+        header = header_of(scope)
+        caller = self.callers.get(header) or await self.auth.authenticate(header)
         attach(scope, caller)
         token = principal_in_context.set(caller)
         try:
