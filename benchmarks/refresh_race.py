@@ -1,6 +1,7 @@
 """Fifty clients at once on one refresh token, over two servers: does a family ever fork?
 
-    python -m benchmarks.refresh_race [--rounds N] [--clients N] [--grace SECONDS] [--database-url URL]
+    python -m benchmarks.refresh_race [--rounds N] [--clients N] [--grace SECONDS]
+        [--database sqlite|postgres]
 
 Two ``callcov-auth serve`` processes on one database, refresh tokens rotating and access tokens revocable. In
 each round a user logs in, all clients refresh with that login's token at the same moment, half of them at
@@ -28,7 +29,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from pathlib import Path
 from statistics import median
 from threading import Barrier, local
 from typing import Any
@@ -36,6 +36,7 @@ from typing import Any
 import anyio
 
 from benchmarks.harness.samples import percentile
+from benchmarks.sites import DATABASES, database
 from callcov_auth import Auth, AuthSettings
 from callcov_auth.settings import ENV_PREFIX
 from callcov_auth.tokens.families import GENERATION
@@ -282,7 +283,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=200, help="how many families")
     parser.add_argument("--clients", type=int, default=50, help="how many ask at once")
     parser.add_argument("--grace", type=float, default=10, help="refresh_grace, in seconds")
-    parser.add_argument("--database-url", help="one that is there; without it, a SQLite file for this run")
+    parser.add_argument("--database", choices=DATABASES, default="sqlite", help="made for this run")
     parser.add_argument("--redis-url", help="to push what was ended; without it, the other server polls")
     arguments = parser.parse_args(given)
     if min(arguments.rounds, arguments.clients) < 1:
@@ -290,10 +291,10 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _environment(arguments: argparse.Namespace, folder: str) -> dict[str, str]:
+def _environment(arguments: argparse.Namespace, database_url: str) -> dict[str, str]:
     values = {
         "secret": secrets.token_urlsafe(48),
-        "database_url": arguments.database_url or f"sqlite:///{Path(folder) / 'race.db'}",
+        "database_url": database_url,
         "rotate_refresh_tokens": "true",
         "refresh_grace": str(arguments.grace),
         "revocable_access_tokens": "true",
@@ -310,8 +311,8 @@ def _environment(arguments: argparse.Namespace, folder: str) -> dict[str, str]:
 
 def main(given: Sequence[str] | None = None) -> int:
     arguments = _arguments(given)
-    with tempfile.TemporaryDirectory() as folder:
-        environment = _environment(arguments, folder)
+    with database(arguments.database) as url:
+        environment = _environment(arguments, url)
         findings = race(environment, arguments.rounds, arguments.clients, arguments.grace)
     return 0 if report(findings) else 1
 

@@ -1,16 +1,19 @@
-"""A database with keys, for benchmarks whose processes share it."""
+"""Databases, with keys and without, for benchmarks whose processes share them."""
 
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from callcov_auth import Auth, AuthSettings
 
 if TYPE_CHECKING:
     from tests.support.redis_server import RedisServer
+
+DATABASES = ("sqlite", "postgres")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,19 @@ class Site:
     ending: Sequence[str] = field(repr=False)
     key_ids: Sequence[str]
     regulars: Sequence[str] = field(repr=False)
+
+
+@contextmanager
+def database(kind: str) -> Iterator[str]:
+    """Give the URL of an empty database of one of DATABASES; a server is started for it, and ended."""
+    if kind == "sqlite":
+        with TemporaryDirectory() as folder:
+            yield f"sqlite:///{folder}/auth.db"
+    else:
+        from tests.support.postgres_server import running_postgres
+
+        with running_postgres() as server, server.database() as url:
+            yield url
 
 
 def settings_for(folder: Path, redis_url: str | None, **changes: Any) -> dict[str, Any]:

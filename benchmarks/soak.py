@@ -22,15 +22,14 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
 from anyio import to_thread
 
+from benchmarks.sites import DATABASES, database
 from callcov_auth import Auth, AuthError, AuthSettings
 from callcov_auth.cache.feed import TRUSTED_INTERVALS
-from tests.support.postgres_server import running_postgres
 
 PROCESSES = 4
 INTERVAL = 0.2
@@ -216,23 +215,13 @@ def grew(looks: Sequence[Look]) -> list[str]:
     return found
 
 
-@contextmanager
-def _database(kind: str) -> Iterator[str]:
-    if kind == "sqlite":
-        with TemporaryDirectory() as folder:
-            yield f"sqlite:///{folder}/auth.db"
-    else:
-        with running_postgres() as server, server.database() as url:
-            yield url
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--database", choices=("sqlite", "postgres"), default="postgres")
+    parser.add_argument("--database", choices=DATABASES, default="postgres")
     parser.add_argument("--seed", type=int, default=20_260_101)
     chosen = parser.parse_args()
-    with _database(chosen.database) as url:
+    with database(chosen.database) as url:
         values = {
             "secret": secrets.token_urlsafe(48),
             "database_url": url,
