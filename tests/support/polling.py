@@ -5,12 +5,13 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-TIMEOUT = 20.0
+# In seconds: a machine with much else to do takes long to start a server.
+TIMEOUT = 60.0
 PAUSE = 0.005
 
 
 async def eventually(condition: Callable[[], Awaitable[bool] | bool]) -> None:
-    """Return when ``condition`` holds. Raises TimeoutError after 20 seconds."""
+    """Return when ``condition`` holds. Raises TimeoutError after TIMEOUT."""
     with anyio.fail_after(TIMEOUT):
         while True:
             held = condition()
