@@ -36,7 +36,10 @@ async def contest_apart(
 
 
 def _round_apart(entrants: Entrants, effort: Effort, arguments: Sequence[str]) -> Round:
-    named = [entrants.__module__, entrants.__name__, json.dumps(asdict(replace(effort, rounds=1)))]
+    # What was started by its module is __main__ here, and has its name in its spec alone.
+    spec = sys.modules[entrants.__module__].__spec__
+    module = spec.name if spec else entrants.__module__
+    named = [module, entrants.__name__, json.dumps(asdict(replace(effort, rounds=1)))]
     return _read(said_by_worker(sys.executable, "round", *named, *arguments))
 
 

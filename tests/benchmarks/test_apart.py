@@ -2,7 +2,10 @@
 
 import asyncio
 import subprocess
+import sys
 from contextlib import AsyncExitStack
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import pytest
 
@@ -36,6 +39,17 @@ def test_with_less_effort_all_are_of_one_process(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a process was begun"))
     _, rounds = asyncio.run(apart.contest_apart(refused_entrants, Effort("less", 2, 1, 1)))
     assert len(rounds) == 2
+
+
+def test_entrants_of_the_module_that_was_started_are_found_by_its_own_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = ModuleType("__main__")
+    started.__spec__ = ModuleSpec(refused_entrants.__module__, None)
+    monkeypatch.setitem(sys.modules, "__main__", started)
+    monkeypatch.setattr(refused_entrants, "__module__", "__main__")
+    _, rounds = asyncio.run(apart.contest_apart(refused_entrants, Effort(FULL.name, 1, 1, 1)))
+    assert [list(each) for each in rounds] == [NAMES]
 
 
 is_the_tests = False
