@@ -194,6 +194,30 @@ def test_an_unknown_variable_stops_the_start(name: str, monkeypatch: pytest.Monk
         AuthSettings(secret=STRONG)
 
 
+def test_a_slip_in_a_name_is_told_which_setting_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError) as given:
+        AuthSettings(secret=STRONG, require_http=False)
+    monkeypatch.setenv("CALLCOV_AUTH_REQUIRE_HTTP", "false")
+    with pytest.raises(SettingsError) as set_:
+        AuthSettings(secret=STRONG)
+
+    near = "CALLCOV_AUTH_REQUIRE_HTTP: there is no such setting, but CALLCOV_AUTH_REQUIRE_HTTPS; "
+    assert str(given.value) == near + "take it out, or mend its name"
+    assert str(set_.value) == near + "unset it, or mend its name"
+
+
+def test_a_name_that_is_near_none_is_told_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLCOV_AUTH_COLOUR", "red")
+    with pytest.raises(SettingsError, match=r"COLOUR: there is no such setting; unset it, or mend its name$"):
+        AuthSettings(secret=STRONG)
+
+
+def test_what_is_neither_on_nor_off_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLCOV_AUTH_REQUIRE_HTTPS", "nope")
+    with pytest.raises(SettingsError, match=r"^CALLCOV_AUTH_REQUIRE_HTTPS: it is neither true nor false$"):
+        AuthSettings(secret=STRONG)
+
+
 def test_settings_come_from_a_dotenv_file_and_others_entries_are_left_alone() -> None:
     Path(".env").write_text(f"CALLCOV_AUTH_SECRET={STRONG}\nCALLCOV_AUTH_LEEWAY=5\nDATABASE_URL=x\n")
     assert AuthSettings().leeway == 5

@@ -56,6 +56,8 @@ from callcov_auth.setting_types import (
 from callcov_auth.weak_secrets import MIN_BYTES
 
 ENV_PREFIX = "CALLCOV_AUTH_"
+# In the place of pydantic's words, by the kind of its error.
+_SAID = {"bool_parsing": "it is neither true nor false"}
 # Where the package's own tests find published vectors: no setting, and no typing error either.
 NO_SETTINGS = frozenset({"vectors"})
 
@@ -326,9 +328,17 @@ def _refuse_unknown_variables(fields: Mapping[str, Any]) -> None:
     for name in os.environ:
         field = name.upper().removeprefix(ENV_PREFIX).lower()
         if name.upper().startswith(ENV_PREFIX) and field not in {*fields, *NO_SETTINGS}:
-            raise SettingsError(
-                f"{ENV_PREFIX}{field.upper()}: there is no such setting; unset it, or mend its name"
-            )
+            raise SettingsError(f"{_no_setting(ENV_PREFIX + field.upper())}; unset it, or mend its name")
+
+
+def _no_setting(name: str) -> str:
+    """Say that a setting is not there, and which one's name is near."""
+    # Here, because hardly a start has a slip in it.
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.removeprefix(ENV_PREFIX).lower(), AuthSettings.model_fields, 1, cutoff=0.8)
+    meant = "".join(f", but {ENV_PREFIX}{field.upper()}" for field in near)
+    return f"{name}: there is no such setting{meant}"
 
 
 def _line(kind: str, location: tuple[int | str, ...], message: str) -> str:
@@ -341,5 +351,5 @@ def _line(kind: str, location: tuple[int | str, ...], message: str) -> str:
         names = (str(part) for part in location[1:] if isinstance(part, int) or part.isidentifier())
         name += ": " + ".".join(names)
     if kind == "extra_forbidden":
-        return f"{name}: there is no such setting; take it out, or mend its name"
-    return f"{name}: {message}"
+        return f"{_no_setting(name)}; take it out, or mend its name"
+    return f"{name}: {_SAID.get(kind, message)}"

@@ -71,6 +71,12 @@ Line = Annotated[Text, AfterValidator(_on_one_line), _shown(f"^[^{_CONTROLS}]*$"
 # A scope-token of RFC 6749 §3.3.
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")
 SCOPE_PATTERN = f"^{_SCOPE_TOKEN.pattern}$"
+_EMAIL_PATTERN = r"^[^@\s]+@[^@\s]+$"
+# In the place of a pattern, which few can read.
+_SAID = {
+    SCOPE_PATTERN: "A scope has 1 to 128 ASCII characters, without spaces, quotes and backslashes",
+    _EMAIL_PATTERN: "This is no email address",
+}
 
 
 def is_scope_token(text: str) -> bool:
@@ -85,7 +91,7 @@ Name = Annotated[Text, AfterValidator(_printable), Field(min_length=1, max_lengt
 Email = Annotated[
     str,
     # Before the validators, for behind one a pattern is not shown in OpenAPI.
-    Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254, json_schema_extra={"format": "email"}),
+    Field(pattern=_EMAIL_PATTERN, max_length=254, json_schema_extra={"format": "email"}),
     AfterValidator(_encodable),
     AfterValidator(_normal_email),
 ]
@@ -119,4 +125,5 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 def _message(problem: Any) -> str:
-    return str(problem["msg"]).removeprefix("Value error, ")
+    pattern = problem.get("ctx", {}).get("pattern")
+    return _SAID.get(pattern) or str(problem["msg"]).removeprefix("Value error, ")

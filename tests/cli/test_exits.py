@@ -299,7 +299,8 @@ def test_an_unknown_setting_is_one_line_too(installation: Path) -> None:
 
     assert refused.returncode == 2
     assert refused.stderr == (
-        "error: CALLCOV_AUTH_SECRETE: there is no such setting; unset it, or mend its name\n"
+        "error: CALLCOV_AUTH_SECRETE: there is no such setting, but CALLCOV_AUTH_SECRET; "
+        "unset it, or mend its name\n"
     )
 
 

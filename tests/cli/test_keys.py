@@ -1,5 +1,6 @@
 """``keys``: what each command changes, seen by using the keys."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -62,8 +63,27 @@ def test_scopes_beyond_the_owners_are_refused() -> None:
     refused = run("keys", "create", EMAIL, "--name", "ci", "--scope", "admin", "--scope", "calls:read")
 
     assert refused.exit_code == 1
-    assert refused.stderr.startswith("error: The owner lacks scopes: give them first")
-    assert refused.stderr.endswith(", --scope admin\n"), "those that are lacking, and no others"
+    assert refused.stderr.startswith("error: The owner lacks admin: mend a slip, or give it with: ")
+
+
+def test_the_command_that_gives_a_lacking_scope_takes_none_away() -> None:
+    refused = run("keys", "create", EMAIL, "--name", "ci", "--scope", "admin:*")
+    command = shlex.split(refused.stderr.partition(" with: ")[2])
+
+    assert run(*command[1:]).exit_code == 0
+    assert run_json("keys", "create", EMAIL, "--name", "ci")["scopes"] == [
+        "admin:*",
+        "calls:read",
+        "calls:write",
+    ]
+
+
+def test_scopes_with_a_comma_between_are_told_to_be_one() -> None:
+    joined = run("users", "set-scopes", EMAIL, "--scope", "calls:read,calls:write")
+    apart = run("users", "set-scopes", EMAIL, "--scope", "calls:read", "--scope", "calls:write")
+
+    assert joined.stderr == "note: with a comma in it, it is one scope; for several, give --scope again\n"
+    assert (joined.exit_code, apart.exit_code, apart.stderr) == (0, 0, "")
 
 
 @pytest.mark.parametrize(

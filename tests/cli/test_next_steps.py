@@ -9,7 +9,7 @@ import pytest
 
 import callcov_auth
 from callcov_auth.cli.errors import _NEXT, Unusable, explained
-from callcov_auth.errors import AuthUnavailable, InsufficientPermissions, NotFound
+from callcov_auth.errors import AuthUnavailable, NotFound
 from callcov_auth.settings import SettingsError
 from callcov_auth.store.protocol import SchemaError
 
@@ -114,7 +114,6 @@ def test_nothing_is_told_of_what_cannot_happen() -> None:
 @pytest.mark.parametrize(
     ("error", "step"),
     [
-        (InsufficientPermissions("calls:read", reason="key_scopes_beyond_owner"), "users set-scopes'"),
         (AuthUnavailable(reason="store_down"), "check CALLCOV_AUTH_DATABASE_URL"),
         (AuthUnavailable(reason="password_queue_full"), "'callcov-auth doctor'"),
         (NotFound(), "'callcov-auth doctor'"),

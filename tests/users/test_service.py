@@ -31,18 +31,23 @@ async def test_an_email_is_taken_once(auth: Auth) -> None:
 
 
 @pytest.mark.parametrize(
-    ("email", "password", "scopes", "named"),
+    ("email", "password", "scopes", "named", "why"),
     [
-        ("nobody", PASSWORD, [], "email"),
-        ("a@b.cd", "short", [], "password"),
-        ("a@b.cd", "x" * 1025, [], "password"),
-        ("a@b.cd", PASSWORD, ["a b"], "scopes.0"),
+        ("nobody", PASSWORD, [], "email", "This is no email address"),
+        ("a@b.cd", "short", [], "password", "String should have at least 8 characters"),
+        ("a@b.cd", "x" * 1025, [], "password", "String should have at most 1024 characters"),
+        (
+            *("a@b.cd", PASSWORD, ["a b"], "scopes.0"),
+            "A scope has 1 to 128 ASCII characters, without spaces, quotes and backslashes",
+        ),
     ],
 )
-async def test_what_is_no_user(auth: Auth, email: str, password: str, scopes: list[str], named: str) -> None:
+async def test_what_is_no_user(
+    auth: Auth, email: str, password: str, scopes: list[str], named: str, why: str
+) -> None:
     with pytest.raises(ValidationFailed) as caught:
         await auth.users.create(email, password, scopes=scopes)
-    assert set(caught.value.details["fields"]) == {named}
+    assert caught.value.details["fields"] == {named: why}
 
 
 async def test_a_password_is_replaced(auth: Auth) -> None:

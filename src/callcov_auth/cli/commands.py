@@ -8,8 +8,20 @@ from typer.core import TyperCommand, TyperGroup
 from callcov_auth.cli.errors import explained
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def _told_of_commas(scopes: list[str] | None) -> list[str] | None:
+    """A comma may stand in a scope (RFC 6749 §3.3), but hardly ever was one meant."""
+    if any("," in scope for scope in scopes or ()):
+        typer.echo("note: with a comma in it, it is one scope; for several, give --scope again", err=True)
+    return scopes
+
+
 Scopes = Annotated[
-    list[str] | None, typer.Option("--scope", metavar="SCOPE", help="A scope; give it again for more.")
+    list[str] | None,
+    typer.Option(
+        "--scope", metavar="SCOPE", help="A scope; give it again for more.", callback=_told_of_commas
+    ),
 ]
 
 

@@ -76,14 +76,13 @@ def settings_problems(error: "SettingsError") -> list[tuple[str, str]]:
 
 
 def _refusal(error: "AuthError") -> str:
-    lacking = error.details.get("required_scopes")
-    if lacking:
-        given = " ".join(f"--scope {scope}" for scope in lacking)
-        return f"The owner lacks scopes: give them first, with 'callcov-auth users set-scopes', {given}"
     if error.reason.startswith("store_"):
         return (
             f"The database cannot be used ({error.reason}): check CALLCOV_AUTH_DATABASE_URL, "
             "and that its server is up, or its file and folder can be written"
         )
+    for note in getattr(error, "__notes__", ()):
+        # From a command that knows more than the error (PEP 678).
+        return str(note)
     step = _NEXT.get(error.reason)
     return f"{error.message}: {step}" if step else f"{error.message} ({error.reason}): {_ELSE}"

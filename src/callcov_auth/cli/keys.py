@@ -1,5 +1,6 @@
 """``callcov-auth keys``."""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -15,9 +16,11 @@ from callcov_auth.cli.stale import stale
 from callcov_auth.cli.who import who
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from callcov_auth.auth import Auth
     from callcov_auth.keys.service import NewKey
-    from callcov_auth.store.protocol import Key
+    from callcov_auth.store.protocol import Key, User
 
 COLUMNS = (
     *("id", "owner", "name", "key_prefix", "environment", "segment", "scopes"),
@@ -57,15 +60,22 @@ def create(
     """Make a key and show it, this once. Without --scope it gets all of its owner's scopes."""
 
     async def work(auth: "Auth") -> "NewKey":
-        return await auth.keys.create(
-            await _owner_id(auth, owner),
-            name=name,
-            scopes=scopes,
-            environment=environment,
-            segment=segment,
-            expires_in_days=expires_in_days,
-            rate=rate,
-        )
+        from callcov_auth.errors import InsufficientPermissions
+
+        user = await _owner(auth, owner)
+        try:
+            return await auth.keys.create(
+                user.id,
+                name=name,
+                scopes=scopes,
+                environment=environment,
+                segment=segment,
+                expires_in_days=expires_in_days,
+                rate=rate,
+            )
+        except InsufficientPermissions as error:
+            error.add_note(_giving(user, error.details["required_scopes"]))
+            raise
 
     _print_new(with_auth(work), as_json=as_json)
 
@@ -79,7 +89,7 @@ def list_keys(
     """List the keys that work, the newest first."""
 
     async def work(auth: "Auth") -> list[dict[str, Any]]:
-        owner_id = None if owner is None else await _owner_id(auth, owner)
+        owner_id = None if owner is None else (await _owner(auth, owner)).id
         with progress("Reading keys") as tell:
             keys = await every_key(auth, owner_id, include_expired=show_all, tell=tell)
         return [_record(auth, key) for key in keys]
@@ -113,9 +123,15 @@ def rotate(
     _print_new(new, as_json=as_json)
 
 
-async def _owner_id(auth: "Auth", owner: str) -> str:
-    user = await (auth.users.by_email(owner) if "@" in owner else auth.users.get(owner))
-    return user.id
+async def _owner(auth: "Auth", owner: str) -> "User":
+    return await (auth.users.by_email(owner) if "@" in owner else auth.users.get(owner))
+
+
+def _giving(user: "User", lacking: "Collection[str]") -> str:
+    """Tell what is lacking, and the command that gives it and takes nothing away."""
+    scopes = [part for scope in sorted({*user.scopes, *lacking}) for part in ("--scope", scope)]
+    command = shlex.join(["callcov-auth", "users", "set-scopes", user.email, *scopes])
+    return f"The owner lacks {', '.join(lacking)}: mend a slip, or give it with: {command}"
 
 
 def _record(auth: "Auth", key: "Key") -> dict[str, Any]:
