@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
@@ -123,6 +124,40 @@ def test_a_guarded_endpoint_keeps_its_name_and_its_signature() -> None:
     decorated = requires("a")(endpoint)
     assert (decorated.__name__, decorated.__doc__) == ("endpoint", "Documented.")
     assert inspect.signature(decorated) == inspect.signature(endpoint)
+
+
+async def test_requires_that_guards_nothing_is_warned_of(
+    auth: Auth, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, router = FastAPI(), APIRouter()
+
+    @requires("calls:write")
+    @router.get("/outside")
+    async def outside() -> str:
+        return "open"
+
+    @router.get("/inside")
+    @requires("calls:write")
+    async def inside() -> str:
+        return "closed"
+
+    @requires("calls:write")
+    @router.get("/between")
+    @requires("calls:read")
+    async def between() -> str:
+        return "half open"
+
+    app.include_router(router)
+    headers = [("Authorization", f"Bearer {await auth.tokens.issue('usr_1')}")]
+    answer = await request(AuthMiddleware(app, auth=auth), "/outside", headers)
+
+    assert answer.status == 200, "requires cannot help it, which is why there is a warning"
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert sorted(warnings) == [
+        f"{path} lets every caller in, whatever the scopes: the route was made before requires() went around "
+        "its endpoint; write @requires below the decorator that makes the route"
+        for path in ("/between", "/outside")
+    ]
 
 
 async def test_an_apps_own_handler_of_refusals_is_left_in_its_place(auth: Auth) -> None:

@@ -3,7 +3,8 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from callcov_auth.errors import InsufficientPermissions, MissingToken
 from callcov_auth.principal import Principal, principal_in_context
@@ -11,6 +12,9 @@ from callcov_auth.validation import is_scope_token
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# The functions that ``requires`` stands around.
+_inner: WeakSet[Any] = WeakSet()
 
 
 def current_principal() -> Principal:
@@ -26,7 +30,8 @@ def current_principal() -> Principal:
 def requires(*scopes: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let an endpoint be called only by a principal who has every one of ``scopes``.
 
-    For HTTP and WebSocket endpoints, async or not; with no scope named, any credential will do. Refuses
+    For HTTP and WebSocket endpoints, async or not; with no scope named, any credential will do. It goes below
+    the decorator that makes the route: above it nothing is guarded, of which AuthMiddleware warns. Refuses
     with MissingToken (no credential was sent) or InsufficientPermissions.
     """
     for scope in scopes:
@@ -34,6 +39,8 @@ def requires(*scopes: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             raise ValueError(f"{scope!r} is no scope-token (RFC 6749 §3.3)")
 
     def decorate(endpoint: Callable[P, R]) -> Callable[P, R]:
+        if inspect.isfunction(endpoint):
+            _inner.add(endpoint)
         if inspect.iscoroutinefunction(endpoint):
 
             @functools.wraps(endpoint)
@@ -51,6 +58,11 @@ def requires(*scopes: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return guarded_sync
 
     return decorate
+
+
+def is_left_out(endpoint: object) -> bool:
+    """Whether ``requires`` stands around this function, and so not around a route that has it itself."""
+    return inspect.isfunction(endpoint) and endpoint in _inner
 
 
 def check(principal: Principal, *scopes: str) -> None:

@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket
 
 from callcov_auth.asgi.credentials import hide_subprotocol, offers_bearer
 from callcov_auth.asgi.gate import Gate
+from callcov_auth.asgi.guards import is_left_out
 from callcov_auth.asgi.inside import everything_inside, is_cors
 from callcov_auth.asgi.lifespan import run_lifespan
 from callcov_auth.asgi.refusals import close, refusal_of, refuse, response_of
@@ -22,6 +23,10 @@ from callcov_auth.settings import AuthSettings
 CORS_INSIDE = (
     "CORSMiddleware is inside AuthMiddleware, so browsers see refusals and preflights without CORS headers: "
     "add it after AuthMiddleware, which puts it outside"
+)
+REQUIRES_OUTSIDE = (
+    "%s lets every caller in, whatever the scopes: the route was made before requires() went around its "
+    "endpoint; write @requires below the decorator that makes the route"
 )
 
 # Bound here, since Python 3.11 makes a bound method at each call of an imported name's method.
@@ -142,6 +147,8 @@ class AuthMiddleware:
                 found.add_exception_handler(AuthError, self._answer_inside)  # type: ignore[arg-type]
             if is_cors(found):
                 logger.warning(CORS_INSIDE)
+            if is_left_out(getattr(found, "endpoint", None)):
+                logger.warning(REQUIRES_OUTSIDE, getattr(found, "path", "a route"))
 
     async def _answer_inside(self, connection: Any, error: Exception) -> Response | None:
         if isinstance(connection, WebSocket):
