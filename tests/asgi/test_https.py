@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from callcov_auth import Auth, AuthMiddleware
 from callcov_auth.asgi.https import Proxies, client_address, is_secure
+from tests.support.asgi import connect, request
+from tests.support.settings import make_settings
 
 PROXIES: Proxies = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -92,3 +95,21 @@ def test_the_clients_address_is_the_last_that_no_proxy_of_ours_has(
 def test_without_proxies_nobody_is_believed_about_addresses() -> None:
     assert client_address(scope("10.0.0.1", x_forwarded_for="1.1.1.1"), ()) == "10.0.0.1"
     assert client_address(scope(None), ()) == "unix"
+
+
+@pytest.mark.anyio
+async def test_whoever_starts_it_is_told_once_what_to_set(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("nothing comes through")
+
+    guarded = AuthMiddleware(app, auth=Auth(make_settings(require_https=True)))
+    for _ in range(2):
+        assert (await request(guarded, "/", scheme="http")).code == "https_required"
+    assert (await connect(guarded, "/", scheme="ws"))[0]["reason"] == "https_required"
+
+    [warning] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning == (
+        "A request over plain HTTP was refused, of which the next ones are not told. For local work set "
+        "CALLCOV_AUTH_REQUIRE_HTTPS=false; behind a proxy that ends TLS, name it in "
+        "CALLCOV_AUTH_TRUSTED_PROXIES"
+    )

@@ -17,10 +17,15 @@ from callcov_auth.audit import actor_of
 from callcov_auth.auth import Auth
 from callcov_auth.credential import Credential
 from callcov_auth.errors import AuthError, HttpsRequired, MissingToken
+from callcov_auth.events import logger
 from callcov_auth.principal import ANONYMOUS, Principal
 from callcov_auth.settings import AuthSettings
 
 _ANY_SCHEME = SECURE_SCHEMES | {"http", "ws"}
+PLAIN_HTTP = (
+    "A request over plain HTTP was refused, of which the next ones are not told. For local work set "
+    "CALLCOV_AUTH_REQUIRE_HTTPS=false; behind a proxy that ends TLS, name it in CALLCOV_AUTH_TRUSTED_PROXIES"
+)
 
 
 class Gate:
@@ -30,6 +35,7 @@ class Gate:
         settings = auth.settings
         header = settings.api_key_header
         self._auth = auth
+        self._has_told_of_http = False
         self._schemes = _schemes(settings)
         self._proxies = settings.trusted_proxies
         self._failures = auth.failures
@@ -126,6 +132,7 @@ class Gate:
         Raises HttpsRequired, MissingToken, or InvalidToken for more than one.
         """
         if scope.get("scheme") not in self._schemes and not is_secure(scope, self._proxies):
+            self._tell_of_http()
             raise HttpsRequired()
         found = find_authorization(scope, self._places)
         if found is not None and self._names_a_client(found, scope):
@@ -133,6 +140,12 @@ class Gate:
         if found is None and not self._public.match(self._path(scope)):
             raise MissingToken()
         return found
+
+    def _tell_of_http(self) -> None:
+        """Say once, to whoever starts it, what is to be set; the client is not told of settings."""
+        if not self._has_told_of_http:
+            self._has_told_of_http = True
+            logger.warning(PLAIN_HTTP)
 
     def _names_a_client(self, found: bytes, scope: Scope) -> bool:
         """Whether this is how OAuth 2.0 clients name themselves as they log in (RFC 6749 §2.3.1).
