@@ -197,6 +197,23 @@ async def test_a_rotated_key_lives_as_long_as_the_old_one(auth: Auth, owner: Use
     assert (await auth.keys.get(old.id)).expires_at == old.expires_at
 
 
+@pytest.mark.parametrize("days", [None, 90])
+async def test_a_key_that_is_rotated_twice_has_two_successors_that_last(
+    auth: Auth, owner: User, clock: Clock, days: int | None
+) -> None:
+    old = await auth.keys.create(owner.id, name="k", expires_in_days=days)
+    clock.advance(DAY)
+    successors = [await auth.keys.rotate(old.id, grace_seconds=seconds) for seconds in (3600, 60)]
+
+    end = None if days is None else clock() + days * DAY
+    assert [new.expires_at for new in successors] == [end, end]
+    clock.advance(60)
+    for new in successors:
+        assert await auth.authenticate(f"Bearer {new.api_key.get_secret_value()}")
+    with pytest.raises(TokenExpired):
+        await auth.authenticate(f"Bearer {old.api_key.get_secret_value()}")
+
+
 async def test_a_key_that_works_no_more_is_not_rotated(auth: Auth, owner: User, clock: Clock) -> None:
     revoked = await auth.keys.create(owner.id, name="k")
     expired = await auth.keys.create(owner.id, name="k", expires_in_days=1)

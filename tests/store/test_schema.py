@@ -24,7 +24,7 @@ from callcov_auth.store.tables import metadata
 from callcov_auth.testing.store_contract.samples import make_user
 from tests.support.databases import Database, alembic, engine_of
 
-NEWEST = "0009"
+NEWEST = "0010"
 TABLES = {
     *("callcov_users", "callcov_api_keys", "callcov_sessions", "callcov_revocations"),
     *("callcov_signing_keys", "callcov_audit", "callcov_schema"),
@@ -36,7 +36,7 @@ NEXT_MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "9998", "0009", None, None
+revision, down_revision, branch_labels, depends_on = "9998", "0010", None, None
 
 
 def upgrade() -> None:

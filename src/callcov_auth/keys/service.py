@@ -134,8 +134,10 @@ class KeyService:
     async def rotate(self, key_id: str, *, owner: str | None = None, grace_seconds: int = DAY) -> NewKey:
         """Make a key like this one, which goes on working for ``grace_seconds``.
 
-        Keys in their grace count, so an owner may have up to twice ``max_active_keys`` while rotating.
-        Raises NotFound, KeyLimitReached, and Conflict for a key that works no more.
+        The new one lasts as long from now as the old one was made to; also when the old one is rotated anew
+        in its grace, as by a client that lost the answer. Keys in their grace count, so an owner may have up
+        to twice ``max_active_keys`` while rotating. Raises NotFound, KeyLimitReached, and Conflict for a key
+        that works no more.
         """
         grace = validated(RotateRequest, {"grace_seconds": grace_seconds}).grace_seconds
         old = await self.get(key_id, owner=owner)
@@ -192,12 +194,14 @@ class KeyService:
 
     def _successor(self, old: Key, now: float) -> tuple[str, Key]:
         text = key_format.mint(self.settings.key_mac_key, old.environment, old.segment)
+        lifetime = _lifetime(old)
         return text, replace(
             old,
             id=new_id(),
             **self._kept_of(text),
             created_at=now,
-            expires_at=None if old.expires_at is None else now + (old.expires_at - old.created_at),
+            expires_at=now + lifetime if lifetime else None,
+            rotated_lifetime=None,
             last_used_at=None,
             imported=False,
             origin=None,
@@ -232,6 +236,13 @@ def granted(requested: Collection[str] | None, owner: User, limit: Collection[st
     if lacking:
         raise InsufficientPermissions(*lacking, reason="key_scopes_beyond_owner")
     return frozenset(requested)
+
+
+def _lifetime(key: Key) -> float | None:
+    """Return how long it was made to last: in its grace, a key that was rotated ends sooner than that."""
+    if key.rotated_lifetime is not None or key.expires_at is None:
+        return key.rotated_lifetime
+    return key.expires_at - key.created_at
 
 
 def _new_key(text: str, key: Key) -> NewKey:

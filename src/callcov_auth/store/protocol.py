@@ -34,6 +34,8 @@ class Key:
     none was. ``origin`` tells an imported key again, whatever its digest has become. While ``salted_hash``
     (Argon2 or bcrypt) is there, ``digest`` stands for nothing, and the key is found by ``key_prefix``.
     ``rate``, such as ``100/minute``, is how often it may be used; None for as often as its bearer likes.
+    ``rotated_lifetime`` is how long a key that was rotated, and so ends sooner, was to last, in seconds; 0
+    where it was to have no end, and None where it was not rotated.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Key:
     origin: bytes | None = field(default=None, repr=False)
     salted_hash: str | None = field(default=None, repr=False)
     rate: str | None = None
+    rotated_lifetime: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +248,7 @@ class Store(Protocol):
     async def replace_key(self, key_id: str, new: Key, *, ends_at: float, max_active: int) -> None:
         """Add ``new`` and let the old key end at ``ends_at`` at the latest, and tell the feed.
 
+        The first time, the old key's ``rotated_lifetime`` is noted before its end is changed.
         Raises Conflict where the old key works no more at ``new.created_at``, and KeyLimitReached as
         ``add_key`` does.
         """

@@ -230,8 +230,13 @@ class SqlStore:
                 raise Conflict("The API key works no more, so it cannot be rotated", reason="key_ended")
             _insert_key(connection, new, max_active)
             earlier = or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > ends_at)
+            lifetime = func.coalesce(
+                api_keys.c.rotated_lifetime, api_keys.c.expires_at - api_keys.c.created_at, 0.0
+            )
             connection.execute(
-                update(api_keys).where(api_keys.c.id == key_id, earlier).values(expires_at=ends_at)
+                update(api_keys)
+                .where(api_keys.c.id == key_id, earlier)
+                .values(expires_at=ends_at, rotated_lifetime=lifetime)
             )
             _tell(connection, "key", key_id, new.created_at)
 

@@ -60,6 +60,7 @@ api_keys = Table(
     Column("origin", LargeBinary(32)),
     Column("salted_hash", Text),
     Column("rate", String(32)),
+    Column("rotated_lifetime", Double),
     Index(None, "owner", "created_at", "id"),
     Index(None, "origin", unique=True),
     # By these two it is seen at a start, without a scan, whether every key carries a MAC of ours.

@@ -16,7 +16,7 @@ async def the_new_key_stands_beside_the_old_which_ends_in_time(store: Store) -> 
     old, new = await _old_and_new(store)
     cursor, _ = await store.changes_after(None)
     await store.replace_key(old.id, new, ends_at=ENDS_AT, max_active=NO_LIMIT)
-    assert await store.key(old.id) == replace(old, expires_at=ENDS_AT)
+    assert await store.key(old.id) == replace(old, expires_at=ENDS_AT, rotated_lifetime=0)
     assert await store.key(new.id) == new
     assert (await store.changes_after(cursor))[1] == [Change("key", old.id)]
 
@@ -24,7 +24,17 @@ async def the_new_key_stands_beside_the_old_which_ends_in_time(store: Store) -> 
 async def an_old_key_that_ends_later_is_cut_short(store: Store) -> None:
     old, new = await _old_and_new(store, expires_at=ENDS_AT + 1)
     await store.replace_key(old.id, new, ends_at=ENDS_AT, max_active=NO_LIMIT)
-    assert await store.key(old.id) == replace(old, expires_at=ENDS_AT)
+    lifetime = ENDS_AT + 1 - old.created_at
+    assert await store.key(old.id) == replace(old, expires_at=ENDS_AT, rotated_lifetime=lifetime)
+
+
+async def what_a_key_was_to_last_is_noted_at_its_first_rotation(store: Store) -> None:
+    old, new = await _old_and_new(store, expires_at=ENDS_AT + 1)
+    await store.replace_key(old.id, new, ends_at=ENDS_AT, max_active=NO_LIMIT)
+    another = make_key("key_3", created_at=ROTATED_AT)
+    await store.replace_key(old.id, another, ends_at=ENDS_AT - 1, max_active=NO_LIMIT)
+    lifetime = ENDS_AT + 1 - old.created_at
+    assert await store.key(old.id) == replace(old, expires_at=ENDS_AT - 1, rotated_lifetime=lifetime)
 
 
 async def an_old_key_that_ends_sooner_keeps_its_end(store: Store) -> None:
