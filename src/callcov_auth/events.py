@@ -127,7 +127,7 @@ class KeyRevoked(Event):
 
 @dataclass(frozen=True, slots=True)
 class UserChanged(Event):
-    """``change`` is ``created``, ``password_set``, ``scopes_set`` or ``disabled``."""
+    """``change`` is ``created``, ``password_set``, ``scopes_set``, ``disabled`` or ``enabled``."""
 
     name = "user_changed"
     user_id: str

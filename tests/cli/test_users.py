@@ -81,7 +81,7 @@ def test_no_hash_is_ever_shown() -> None:
     assert "argon2" not in run("users", "list").output + run("users", "list", "--json").output
 
 
-def test_a_disabled_user_is_refused() -> None:
+def test_a_disabled_user_is_refused_until_enabled_again() -> None:
     add_user()
 
     disabled = run_json("users", "disable", EMAIL)
@@ -89,6 +89,9 @@ def test_a_disabled_user_is_refused() -> None:
     assert disabled["disabled_at"] is not None
     with pytest.raises(InvalidCredentials):
         login()
+
+    assert run_json("users", "enable", EMAIL)["disabled_at"] is None
+    assert login().expires_in == 1800
 
 
 def test_a_new_password_takes_the_old_ones_place_and_ends_the_sessions() -> None:
@@ -123,7 +126,7 @@ def test_a_malformed_scope_is_refused() -> None:
     assert refused.stderr.startswith("error: scopes.0: ")
 
 
-@pytest.mark.parametrize("command", ["disable", "set-password", "set-scopes"])
+@pytest.mark.parametrize("command", ["disable", "enable", "set-password", "set-scopes"])
 def test_an_unknown_user_cannot_be_changed(command: str) -> None:
     refused = run("users", command, "nobody@example.com", stdin=PASSWORD)
 

@@ -3,7 +3,14 @@
 import pytest
 
 from callcov_auth import Auth
-from callcov_auth.errors import AuthUnavailable, Conflict, InvalidCredentials, NotFound, ValidationFailed
+from callcov_auth.errors import (
+    AuthUnavailable,
+    Conflict,
+    InvalidCredentials,
+    NotFound,
+    TokenRevoked,
+    ValidationFailed,
+)
 from callcov_auth.store.sql import SqlStore
 from tests.support.clock import Clock
 from tests.support.settings import make_settings
@@ -68,6 +75,8 @@ async def test_nobody_cannot_be_changed(auth: Auth) -> None:
     with pytest.raises(NotFound):
         await auth.users.disable("usr_none")
     with pytest.raises(NotFound):
+        await auth.users.enable("usr_none")
+    with pytest.raises(NotFound):
         await auth.users.get("usr_none")
     with pytest.raises(NotFound):
         await auth.users.by_email("none@example.com")
@@ -80,6 +89,23 @@ async def test_disabling_twice_keeps_the_first_time(auth: Auth, clock: Clock) ->
     clock.advance(10)
     await auth.users.disable(user.id)
     assert (await auth.users.get(user.id)).disabled_at == disabled_at
+
+
+async def test_whoever_is_enabled_again_logs_in_and_uses_the_old_keys(auth: Auth) -> None:
+    user = await auth.users.create("user@example.com", PASSWORD)
+    key = (await auth.keys.create(user.id, name="k")).api_key.get_secret_value()
+    refresh_token = (await auth.tokens.login("user@example.com", PASSWORD)).refresh_token.get_secret_value()
+    await auth.authenticate(f"Bearer {key}")
+    await auth.users.disable(user.id)
+    with pytest.raises(TokenRevoked):
+        await auth.authenticate(f"Bearer {key}")
+
+    await auth.users.enable(user.id)
+
+    assert (await auth.authenticate(f"Bearer {key}")).subject == user.id
+    assert await auth.tokens.login("user@example.com", PASSWORD)
+    with pytest.raises(TokenRevoked):
+        await auth.tokens.refresh(refresh_token)
 
 
 async def test_a_login_hashes_anew_when_the_costs_rise(tmp_path) -> None:  # type: ignore[no-untyped-def]

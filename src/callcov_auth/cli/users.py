@@ -46,6 +46,12 @@ def disable(email: Email, as_json: Json = False) -> None:
 
 
 @app.command(cls=Command)
+def enable(email: Email, as_json: Json = False) -> None:
+    """Let a user who was disabled in again, with password and keys; sessions that ended stay so."""
+    print_record(_changed(email, lambda auth, user_id: auth.users.enable(user_id)), as_json=as_json)
+
+
+@app.command(cls=Command)
 def set_password(email: Email, as_json: Json = False) -> None:
     """Set a new password, asked for or read as for 'add', and log the user out everywhere."""
     password = ask_new_password()

@@ -207,6 +207,10 @@ class Store(Protocol):
         """Disable the user and revoke the sessions. False if there is no such user."""
         ...
 
+    async def enable_user(self, user_id: str, *, at: float) -> bool:
+        """Disable the user no longer, and tell the feed. False if there is no such user."""
+        ...
+
     async def add_key(self, key: Key, *, max_active: int) -> None:
         """Raises KeyLimitReached when the owner has ``max_active`` working keys at ``key.created_at``.
 

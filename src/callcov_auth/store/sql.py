@@ -175,6 +175,13 @@ class SqlStore:
 
         return await self._write(work)
 
+    async def enable_user(self, user_id: str, *, at: float) -> bool:
+        def work(connection: Connection) -> bool:
+            found = _update_user(connection, user_id, disabled_at=None)
+            return found and _tell(connection, "user", user_id, at)
+
+        return await self._write(work)
+
     async def add_key(self, key: Key, *, max_active: int) -> None:
         await self._write(lambda connection: _insert_key(connection, key, max_active))
 

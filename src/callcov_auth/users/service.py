@@ -149,6 +149,14 @@ class UserService:
         self._found(await self._store.disable_user(user_id, at=self._clock()))
         await self._changed(user_id, "disabled")
 
+    async def enable(self, user_id: str) -> None:
+        """Let a user who was disabled in again, with password and keys; sessions that ended stay so.
+
+        Raises NotFound.
+        """
+        self._found(await self._store.enable_user(user_id, at=self._clock()))
+        await self._changed(user_id, "enabled")
+
     @staticmethod
     def _found(found: bool) -> None:
         if not found:

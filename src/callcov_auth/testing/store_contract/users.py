@@ -129,6 +129,16 @@ async def disabling_ends_the_sessions_of_that_user_alone(store: Store) -> None:
     assert await _told_since(store, cursor) == [Change("user", user)]
 
 
+async def enabling_gives_no_session_back(store: Store) -> None:
+    user, alive, others, ended = await _user_with_sessions(store)
+    await store.disable_user(user, at=LATER)
+    cursor = await _cursor(store)
+    assert await store.enable_user(user, at=LATER + 60)
+    assert await store.user(user) == make_user(user)
+    await _sessions_are(store, replace(alive, revoked_at=LATER), others, ended)
+    assert await _told_since(store, cursor) == [Change("user", user)]
+
+
 async def a_user_who_was_disabled_before_keeps_the_time(store: Store) -> None:
     await with_user(store)
     await store.disable_user("usr_1", at=LATER)
@@ -150,6 +160,7 @@ async def changing_a_user_who_is_not_there_is_false_and_tells_nobody(store: Stor
     assert not await store.change_password("usr_0", "new", at=LATER)
     assert not await store.set_user_scopes("usr_0", frozenset(), at=LATER)
     assert not await store.disable_user("usr_0", at=LATER)
+    assert not await store.enable_user("usr_0", at=LATER)
     await store.renew_password_hash("usr_0", old="old", new="new")
     assert await store.users() == []
     assert await store.changes_after(cursor) == (cursor, [])
