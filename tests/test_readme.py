@@ -106,12 +106,16 @@ def test_an_app_lets_in_who_has_a_credential(heading: str, path: str) -> None:
         assert httpx2.get(url + path, headers=key).status_code == 200
 
 
-@pytest.mark.parametrize("heading", ["FastAPI", "Starlette"])
+@pytest.mark.parametrize("heading", ["As a dependency of FastAPI", "Starlette"])
 def test_an_app_with_the_routes_answers_a_login(heading: str) -> None:
     body = {"email": "nobody@example.com", "password": "a-password"}
     with serve(run(heading)["app"]) as url:
         response = httpx2.post(f"{url}/api/v1/auth/login", json=body)
         assert refusal(response) == (401, "invalid_credentials")
+
+
+def test_the_first_app_has_less_than_ten_lines() -> None:
+    assert sum(bool(line.strip()) for line in PYTHON["FastAPI"].text.splitlines()) < 10
 
 
 def test_https_is_required_unless_it_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ KEPT = {
     "KEY": "api_key",
     "READER": "api_key",
     "REPORT": "api_key",
+    "NEW_REPORT": "api_key",
     "KEY_ID": "id",
     "TOKEN": "access_token",
     "REFRESH_TOKEN": "refresh_token",
@@ -79,7 +80,7 @@ class Reader:
         elif re.match(r"[A-Z_]+=", line):
             self._keep(*line.split("=", 1))
         else:
-            assert line.startswith("pip install "), line
+            assert line.startswith(("python3 -m venv ", ". .venv/", "pip install ")), line
 
     def _command(self, words: list[str]) -> None:
         if words == ["init"]:

@@ -26,13 +26,27 @@ def passed(shown: str) -> int:
     return int(found[1])
 
 
-@pytest.mark.parametrize(("number", "tests"), [(0, 3), (1, 1), (2, 1), (3, 2)])
+@pytest.mark.parametrize(("number", "tests"), [(0, 3), (2, 1), (3, 1), (4, 2)])
 def test_what_the_page_shows_passes(tmp_path: Path, number: int, tests: int) -> None:
     assert passed(run_pytest(tmp_path, BLOCKS[number])) == tests
 
 
 def test_each_block_of_the_page_is_tried() -> None:
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
+
+
+def test_the_users_own_app_is_kept_from_the_users_own_database(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CALLCOV_AUTH_DATABASE_URL=sqlite:///mine.db\n")
+    app, tests = (
+        BLOCKS[0]
+        .replace("auth_settings())  # yours: AuthSettings()", "AuthSettings())")
+        .split("\n\n\ndef test_", 1)
+    )
+    (tmp_path / "app.py").write_text(app.replace("from callcov_auth.testing import auth_settings\n", ""))
+    (tmp_path / "conftest.py").write_text(BLOCKS[1])
+
+    assert passed(run_pytest(tmp_path, f"from app import app\n\n\ndef test_{tests}")) == 3
+    assert not (tmp_path / "mine.db").exists()
 
 
 def test_a_caller_is_there_until_the_test_ends(tmp_path: Path) -> None:
@@ -108,7 +122,7 @@ def test_a_store_of_the_users_own_is_held_to_its_promises(tmp_path: Path) -> Non
 
 
 def test_the_page_shows_how_to_hold_a_store_to_them(tmp_path: Path) -> None:
-    passes = passed(run_pytest(tmp_path, BLOCKS[4], "-k", "a_session and asyncio"))
+    passes = passed(run_pytest(tmp_path, BLOCKS[5], "-k", "a_session and asyncio"))
     assert passes == sum("a_session" in promise.__name__ for promise in PROMISES)
 
 
