@@ -168,7 +168,10 @@ class Auth:
         except Exception as error:
             logger.debug("not ready: %s", type(error).__name__)
             return False
-        if not self.is_tended:
+        if self.is_tended:
+            # Without waiting for the next poll: who asks decides whether requests come here.
+            await self._feed.catch_up()
+        else:
             await self._catch_up()
         return self._feed.trusts_cache(self._timer())
 

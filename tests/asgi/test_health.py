@@ -1,6 +1,7 @@
 """The two paths of health, in front of whatever stands behind them."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import anyio
 import pytest
@@ -8,6 +9,7 @@ from starlette.types import ASGIApp
 
 from callcov_auth import Auth, AuthMiddleware
 from callcov_auth.asgi.health import REMEMBERED_FOR, HealthPaths
+from callcov_auth.errors import AuthUnavailable
 from callcov_auth.store.sql import SqlStore
 from tests.asgi.test_hot_path import App
 from tests.support.asgi import connect, request
@@ -71,8 +73,27 @@ async def test_a_dead_store_is_not_ready_until_it_is_back(
     assert (await request(app, READY)).status == 200
 
 
-async def test_a_cache_that_is_not_trusted_is_not_ready(app: ASGIApp, clock: Clock) -> None:
+async def test_a_cache_that_is_not_trusted_is_caught_up_with_by_the_probe(
+    auth: Auth, app: ASGIApp, clock: Clock
+) -> None:
     clock.advance(10 * INTERVAL)
+    assert not auth._feed.trusts_cache(clock())
+    assert (await request(app, READY)).status == 200
+    assert auth._feed.trusts_cache(clock())
+
+
+async def test_a_store_that_does_not_tell_what_changed_is_not_ready(
+    app: ASGIApp, store: FaultyStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.advance(10 * INTERVAL)
+    ask = store.changes_after
+
+    async def only_where_it_stands(cursor: int | None) -> Any:
+        if cursor is not None:
+            raise AuthUnavailable(reason="store_down")
+        return await ask(cursor)
+
+    monkeypatch.setattr(store, "changes_after", only_where_it_stands)
     assert (await request(app, READY)).status == 503
 
 

@@ -73,7 +73,8 @@ class Scene:
 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, seconds in {"READ_TIMEOUT": 0.3, "STATEMENT_TIMEOUT": 0.4, "LOCK_TIMEOUT": 0.2}.items():
+    shorter = {"READ_TIMEOUT": 0.3, "PING_TIMEOUT": 0.1, "STATEMENT_TIMEOUT": 0.4, "LOCK_TIMEOUT": 0.2}
+    for name, seconds in shorter.items():
         monkeypatch.setattr(postgres, name, seconds)
     monkeypatch.setattr(postgres._Connection, "patience", 0.3)
 
@@ -238,6 +239,33 @@ async def test_a_server_out_of_connections_is_unavailable_until_one_is_free(
         await eventually(finds_none)
         assert await own_scene.outcome(own_scene.hot) == "let in"
     await own_scene.recovers()
+
+
+@pytest.fixture
+def few_connections(own_server: PostgresServer) -> Iterator[tuple[str, str]]:
+    """The URLs of one database: an administrator's, and one's who may have three connections."""
+    with own_server.database() as url:
+        own_server.run("CREATE ROLE few LOGIN CONNECTION LIMIT 3 IN ROLE postgres INHERIT")
+        try:
+            yield url, url.replace("postgres@", "few@")
+        finally:
+            own_server.run("DROP ROLE few")
+
+
+async def test_with_fewer_connections_than_readers_callers_take_turns_and_none_is_refused(
+    few_connections: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    mine, theirs = few_connections
+    settings = make_settings(database_url=mine, max_active_keys=100)
+    async with Auth(settings) as auth:
+        owner = (await auth.users.create("ada@example.com", "a long way to Tipperary")).id
+        keys = [await auth.keys.create(owner, name=f"Key {number}") for number in range(60)]
+    # One of the three is the writers'; four threads read.
+    async with Auth(settings.replace(database_url=theirs)) as few, anyio.create_task_group() as group:
+        for key in keys:
+            group.start_soon(few.authenticate, f"Bearer {key.api_key.get_secret_value()}")
+    assert "store_lost" not in caplog.text
+    assert "feed_lost" not in caplog.text
 
 
 async def test_a_server_that_is_restarted_is_used_again(own_scene: Scene, own_server: PostgresServer) -> None:

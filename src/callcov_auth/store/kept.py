@@ -5,12 +5,21 @@ To fetch one from SQLAlchemy's pool and to give it back takes as long as a looku
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
+from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine
+from sqlalchemy import Connection, Dialect, Engine, QueuePool
+from sqlalchemy.exc import DBAPIError
+
+# How often a thread looks whether another still has the connection that it waits for, and how often it looks
+# at most, in seconds and times.
+LOOK, LOOKS = 0.1, 20
+# For how long no further connection is tried where the server took no more, in seconds.
+FULL_FOR = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +36,29 @@ class KeptConnections:
     """Connections of ``engine`` that are kept for at most ``longest`` seconds. ``timer`` is monotonic.
 
     Used from any thread. There are never more of them than threads that work at once. When one turns out to
-    have ended, the others of its generation are thought to have ended with it.
+    have ended, the others of its generation are thought to have ended with it. Where no further one can be
+    opened, and ``is_refused`` says that the server is there, threads take turns with those that are open.
     """
 
     def __init__(
-        self, engine: Engine, *, longest: float = inf, timer: Callable[[], float] = time.monotonic
+        self,
+        engine: Engine,
+        *,
+        longest: float = inf,
+        is_refused: Callable[[DBAPIError], bool] = lambda _: False,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine = engine
         self._longest = longest
+        self._is_refused = is_refused
         self._timer = timer
         self._idle: list[Kept] = []
         self._generation = 0
+        # Threads that wait for a connection of another's, and what was given back while there were any.
+        self._waiting = 0
+        self._counting = Lock()
+        self._handed: SimpleQueue[Kept] = SimpleQueue()
+        self._full_until = -inf
 
     @property
     def dialect(self) -> Dialect:
@@ -70,18 +91,28 @@ class KeptConnections:
 
     def take(self) -> Kept:
         """Return a connection, for one of ``give_back`` and ``give_up``."""
-        while (kept := self._latest()) is not None:
-            if kept.generation == self._generation and self._timer() - kept.since < self._longest:
-                return kept
-            # So that the engine does not lend it again.
-            kept.connection.invalidate()
-            kept.connection.close()
-        connection = self.engine.connect()
+        kept, is_full = self._good(), self._timer() < self._full_until
+        if kept is None and is_full:
+            kept = self._anothers()
+        if kept is not None:
+            return kept
+        try:
+            connection = self.engine.connect()
+        except DBAPIError as error:
+            kept = self._anothers() if self._is_refused(error) and not is_full else None
+            if kept is None:
+                raise
+            self._full_until = self._timer() + FULL_FOR
+            return kept
         driver = connection.connection.driver_connection
         return Kept(connection, driver, self._timer(), self._generation)
 
     def give_back(self, kept: Kept) -> None:
-        self._idle.append(kept)
+        # Who waits comes first, or those who are at work would take it again and again.
+        if self._waiting:
+            self._handed.put(kept)
+        else:
+            self._idle.append(kept)
 
     def give_up(self, kept: Kept) -> None:
         """Give it to the engine, after an error; the engine sees what is to be done."""
@@ -94,9 +125,53 @@ class KeptConnections:
             kept.connection.close()
         self.engine.dispose()
 
+    def _good(self) -> Kept | None:
+        while (kept := self._latest()) is not None:
+            if self._holds(kept):
+                return kept
+        return None
+
+    def _holds(self, kept: Kept) -> bool:
+        """Whether it may be used once more; if not, it is closed."""
+        if kept.generation == self._generation and self._timer() - kept.since < self._longest:
+            return True
+        # So that the engine does not lend it again.
+        kept.connection.invalidate()
+        kept.connection.close()
+        return False
+
+    def _anothers(self) -> Kept | None:
+        """Wait for a connection that another thread has now; None where none has one, or gives it back."""
+        with self._counting:
+            self._waiting += 1
+        try:
+            for _ in range(LOOKS):
+                # Given back before this one waited.
+                kept = self._good()
+                if kept is not None or not self._are_lent:
+                    return kept
+                with suppress(Empty):
+                    kept = self._handed.get(timeout=LOOK)
+                    if self._holds(kept):
+                        return kept
+            return None
+        finally:
+            with self._counting:
+                self._waiting -= 1
+
+    @property
+    def _are_lent(self) -> bool:
+        pool = self.engine.pool
+        return isinstance(pool, QueuePool) and pool.checkedout() > len(self._idle)
+
     def _latest(self) -> Kept | None:
         # Another thread may take the last one between a look and a step.
         try:
             return self._idle.pop()
         except IndexError:
+            pass
+        # Handed to one who waits no more.
+        try:
+            return self._handed.get_nowait()
+        except Empty:
             return None

@@ -38,6 +38,8 @@ WRITERS = 2
 CONNECT_TIMEOUT = 2
 # How long a server may say nothing while it is asked something: no server, or one that is far too slow.
 READ_TIMEOUT = 3.0
+# The same, for whether a connection is alive; one that is not is made anew, within CONNECT_TIMEOUT.
+PING_TIMEOUT = 1.0
 # How long a write and its locks may take there. The server ends it itself, so it is known to be undone.
 STATEMENT_TIMEOUT = 4.0
 LOCK_TIMEOUT = 3.0
@@ -69,10 +71,12 @@ def postgres_database(url: str) -> Database:
     options = _ALWAYS | _options(url)
     # Asked first whether it is alive, for a write cannot be tried again.
     writing = _engine(options, WRITERS, pool_pre_ping=True)
+    event.listen(writing, "checkin", _be_impatient)
     return Database(
         reading=KeptConnections(
             _engine(options, READERS, isolation_level="AUTOCOMMIT", pool_reset_on_return=None),
             longest=_RECYCLE,
+            is_refused=_is_refused,
         ),
         writing=writing,
         readers=READERS,
@@ -164,7 +168,6 @@ def _engine(options: dict[str, Any], size: int, **more: Any) -> Engine:
         return _connected(**options, **ours)
 
     event.listen(engine, "do_connect", connect)
-    event.listen(engine, "checkin", _be_impatient_again)
     event.listen(engine, "handle_error", _see_whether_it_is_lost)
     return engine
 
@@ -214,9 +217,10 @@ def _snapshot(connection: Connection, seconds: float) -> None:
     _begin(connection, seconds)
 
 
-def _be_impatient_again(connection: Any, _record: Any) -> None:
+def _be_impatient(connection: Any, _record: Any) -> None:
+    """Of the next write, which asks first whether it is alive, and then has a patience of its own."""
     if connection is not None:
-        connection.patience = READ_TIMEOUT
+        connection.patience = PING_TIMEOUT
 
 
 def _see_whether_it_is_lost(context: Any) -> None:
@@ -235,6 +239,11 @@ def _is_lost(error: Exception, connection: Any) -> bool:
 def _is_stale(error: Exception) -> bool:
     silent = isinstance(getattr(error, "orig", None), ServerSilent)
     return isinstance(error, DBAPIError) and error.connection_invalidated and not silent
+
+
+def _is_refused(error: DBAPIError) -> bool:
+    """Whether a server said no to one connection more, which has no SQLSTATE, and words of any language."""
+    return not isinstance(error.orig, psycopg.errors.ConnectionTimeout | ServerSilent)
 
 
 def _is_collision(error: Exception) -> bool:
