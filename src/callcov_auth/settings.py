@@ -62,7 +62,8 @@ _SAID = {"bool_parsing": "it is neither true nor false"}
 NO_SETTINGS = frozenset({"vectors"})
 
 SECRET_MISSING = (
-    f"{ENV_PREFIX}SECRET: it is required, at least {MIN_BYTES} bytes; run 'callcov-auth init', or {GENERATE}"
+    f"{ENV_PREFIX}SECRET: it is required, at least {MIN_BYTES} bytes; run 'callcov-auth init' where there is "
+    f"none yet, or go to the folder whose .env has it, or {GENERATE}"
 )
 
 

@@ -146,6 +146,19 @@ def test_people_read_a_table() -> None:
     assert key_id in created
 
 
+def test_a_list_is_in_the_order_of_time_whoever_wrote_later() -> None:
+    changed("usr_2", at=1_800_000_002)
+    changed("usr_1", at=1_800_000_001)
+    assert [entry["subject"] for entry in entries("--since", "2020-01-01")][-2:] == ["usr_1", "usr_2"]
+
+
+def test_a_key_that_there_is_not_is_told_of() -> None:
+    shown = run("audit", "list", "--key", "key_mistyped", "--json")
+    assert (json.loads(shown.stdout), shown.exit_code) == ({"entries": []}, 0)
+    assert "There is no such key: 'callcov-auth keys list --all' shows them all.\n" in shown.stderr
+    assert "no such key" not in run("audit", "list", "--key", a_key()).stderr
+
+
 def test_what_a_stranger_wrote_does_not_steer_the_terminal() -> None:
     changed("usr_\x1b[2J", at=1769860800.0)
     for command in (("audit", "list"), ("audit", "tail")):

@@ -13,6 +13,7 @@ import typer
 
 from callcov_auth import __version__
 from callcov_auth.cli.app import app
+from callcov_auth.testing import mint_key
 from tests.cli.running import EMAIL, PASSWORD, add_user, python, run, run_json, run_process
 
 # Everything that opens the database.
@@ -20,6 +21,7 @@ COMMANDS = [
     ("users", "add", "a@example.com"),
     ("users", "list"),
     ("users", "disable", "a@example.com"),
+    ("users", "enable", "a@example.com"),
     ("users", "set-password", "a@example.com"),
     ("users", "set-scopes", "a@example.com"),
     ("keys", "create", "a@example.com", "--name", "ci"),
@@ -77,8 +79,8 @@ LEAVES = leaves(typer.main.get_command(app))
 def test_there_are_the_commands_of_the_contract() -> None:
     assert {" ".join(words) for words in LEAVES} == {
         *("init", "doctor", "demo", "serve"),
-        *("users add", "users list", "users disable", "users set-password", "users set-scopes"),
-        *("users sessions", "users logout", "users import"),
+        *("users add", "users list", "users disable", "users enable", "users set-password"),
+        *("users set-scopes", "users sessions", "users logout", "users import"),
         *("keys create", "keys import", "keys list", "keys revoke", "keys rotate"),
         *("keys scan", "keys stale", "keys who"),
         *("tokens issue", "tokens inspect"),
@@ -112,6 +114,7 @@ AS_JSON: dict[tuple[str, ...], tuple[str, ...]] = {
     ("users", "add"): ("new@example.com",),
     ("users", "list"): (),
     ("users", "disable"): (EMAIL,),
+    ("users", "enable"): (EMAIL,),
     ("users", "set-password"): (EMAIL,),
     ("users", "set-scopes"): (EMAIL,),
     ("users", "sessions"): (EMAIL,),
@@ -302,6 +305,37 @@ def test_an_unknown_setting_is_one_line_too(installation: Path) -> None:
         "error: CALLCOV_AUTH_SECRETE: there is no such setting, but CALLCOV_AUTH_SECRET; "
         "unset it, or mend its name\n"
     )
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["keys"], ["keys", "revoke"], ["keys", "rotate"], ["users"]], ids=" ".join
+)
+def test_a_key_in_the_wrong_place_is_not_shown(installation: Path, words: list[str]) -> None:
+    key = mint_key(environment="live")
+    refused = run_process(*words, key)
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert key not in refused.stderr
+    assert key[:20] not in refused.stderr
+    assert "standard input" in refused.stderr or "'callcov-auth keys who' tells the id" in refused.stderr
+
+
+def test_a_slip_in_a_command_is_shown_with_what_is_near(installation: Path) -> None:
+    assert "revoke" in run_process("keys", "revok").stderr
+
+
+def test_a_database_that_was_not_there_is_told_of(
+    installation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLCOV_AUTH_DATABASE_URL", "sqlite:///elsewhere.db")
+    first, second = (run_process("users", "list", "--json") for _ in range(2))
+
+    assert (first.returncode, json.loads(first.stdout)) == (0, {"users": []})
+    assert first.stderr == (
+        "note: there was no database where CALLCOV_AUTH_DATABASE_URL says, so an empty one was made; "
+        "see that the address and the current folder are right\n"
+    )
+    assert second.stderr == ""
 
 
 def test_a_refusal_ends_a_process_with_1(installation: Path) -> None:

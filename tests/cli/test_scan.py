@@ -180,7 +180,52 @@ def test_a_tree_without_keys_is_exit_code_0(tree: Path) -> None:
     (tree / "a.txt").write_text("\n".join(of_other_services(random.Random(3))))
     result = run("keys", "scan", HERE)
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "Files looked through: 1; places with a key: 0.\n"
+    assert result.stderr.splitlines() == [
+        "Files looked through: 1; places with a key: 0.",
+        "What looks like a key, and was not made with this secret: 1. --pattern shows where.",
+    ]
+
+
+def test_keys_of_another_deployment_are_counted_and_found_by_the_pattern(tree: Path) -> None:
+    (tree / "a.txt").write_text(key_format.mint(b"another deployment's", "live"))
+
+    by_mac = run_json("keys", "scan", HERE)
+    by_pattern = run("keys", "scan", HERE, "--pattern", "--json")
+
+    assert (by_mac["finds"], by_mac["lookalikes"]) == ([], 1)
+    assert by_pattern.exit_code == 1
+    told = json.loads(by_pattern.stdout)
+    assert (told["checked_by"], len(told["finds"]), told["lookalikes"]) == ("pattern", 1, 0)
+
+
+def test_by_the_pattern_no_setting_is_read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLCOV_AUTH_SECRET", "changeme")
+    (tree / "a.txt").write_text("nothing")
+    assert run("keys", "scan", HERE).exit_code == 2
+    assert run("keys", "scan", HERE, "--pattern").exit_code == 0
+
+
+def test_what_may_be_anothers_is_not_revoked(tree: Path) -> None:
+    refused = run("keys", "scan", HERE, "--pattern", "--revoke")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("error: --revoke ends the keys of this deployment")
+
+
+def test_the_audit_log_says_that_the_command_line_revoked_what_was_found(tree: Path) -> None:
+    add_user()
+    key_id, key = stored_key()
+    ended_id, ended = stored_key()
+    run("keys", "revoke", ended_id)
+    (tree / "a.txt").write_text(f"{key}\n{ended}\n")
+
+    told = json.loads(run("keys", "scan", HERE, "--revoke", "--json").stdout)
+
+    assert (told["revoked"], [find["state"] for find in told["finds"]]) == (1, ["revoked"] * 2)
+    entries = run_json("audit", "list", "--key", key_id)["entries"]
+    assert [(entry["event"], entry["actor"]) for entry in entries] == [
+        ("key_created", "cli"),
+        ("key_revoked", "cli"),
+    ]
 
 
 def test_a_find_is_one_line_that_tells_where_and_whose(tree: Path) -> None:

@@ -53,6 +53,21 @@ def test_a_key_from_standard_input_is_told_and_not_shown(owner: str) -> None:
     assert key not in shown.output
 
 
+@pytest.mark.parametrize(
+    "line", ["API_KEY={}", 'key: "{}",', "Authorization: Bearer {}", "{} # ours"], ids=range(4)
+)
+def test_a_key_is_told_within_the_line_in_which_it_was_found(line: str) -> None:
+    key_id, key = new_key()
+    assert run_json("keys", "who", stdin=line.format(key))["id"] == key_id
+
+
+def test_of_two_keys_in_a_line_none_is_taken() -> None:
+    line = " ".join(key for _, key in (new_key(), new_key()))
+    refused = run("keys", "who", stdin=line)
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("error: This is no key of ours")
+
+
 def test_a_key_as_an_argument_is_told_with_a_warning() -> None:
     key_id, key = new_key()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from callcov_auth.cli.commands import Command, Json, noun
+from callcov_auth.cli.commands import Command, Json, key_id, noun
 from callcov_auth.cli.errors import Unusable
 from callcov_auth.cli.output import print_json, print_line, print_table
 from callcov_auth.cli.progress import Tell, progress
@@ -31,7 +31,13 @@ INTERVAL = 1.0
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 Key = Annotated[
-    str | None, typer.Option("--key", metavar="KEY_ID", help="What was done with one key, and to it.")
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="KEY_ID",
+        help="What was done with one key, and to it.",
+        callback=lambda given: None if given is None else key_id(given),
+    ),
 ]
 User = Annotated[
     str | None, typer.Option("--user", metavar="ID|EMAIL", help="What was done with one user's account.")
@@ -55,7 +61,11 @@ def list_entries(
 
     async def work(auth: "Auth") -> "Sequence[AuditEntry]":
         log = await _Log.of(auth, key, user, since)
-        return await log.newest(limit)
+        entries = await log.newest(limit)
+        if not entries and key is not None and await auth.store.key(key) is None:
+            typer.echo("There is no such key: 'callcov-auth keys list --all' shows them all.", err=True)
+        # They are kept as they were written, by each process in its own time.
+        return sorted(entries, key=lambda entry: (entry.at, entry.id))
 
     entries = with_auth(work)
     if as_json:
@@ -121,9 +131,6 @@ class _Log:
 
     @classmethod
     async def of(cls, auth: "Auth", key: str | None, user: str | None, since: str | None) -> "_Log":
-        if key is not None and key.startswith("sk_"):
-            # It is not shown, for it may be a whole key.
-            raise Unusable("--key takes a key's id, not the key: 'callcov-auth keys who' tells the id.")
         if user is not None and "@" in user:
             user = (await auth.users.by_email(user)).id
         return cls(cast("AuditStore", auth.store), key, user, None if since is None else _moment(since))

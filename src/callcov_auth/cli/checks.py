@@ -139,18 +139,22 @@ async def _database(settings: AuthSettings) -> list[Finding]:
 
 
 def missing_database(settings: AuthSettings) -> Finding | None:
-    """SQLite makes a file that is missing and fills one that is empty, so both are found before it does."""
-    url = settings.database_url.get_secret_value()
-    if not url.startswith("sqlite"):
-        return None
-    name = make_url(url).database
-    if name in (None, "", ":memory:"):
+    """Find a database that keeps nothing, and one that is not there yet."""
+    if _file_of(settings) == "":
         return Finding(
             "database",
             "it is in memory, so users and keys are gone when the process ends",
             "set CALLCOV_AUTH_DATABASE_URL=sqlite:///callcov_auth.db",
             _page("the-database-is-in-memory"),
         )
+    return database_not_made(settings)
+
+
+def database_not_made(settings: AuthSettings) -> Finding | None:
+    """SQLite makes a file that is missing and fills one that is empty, so both are found before it does."""
+    name = _file_of(settings)
+    if not name:
+        return None
     path = Path(name)
     if path.exists() and path.stat().st_size > 0:
         return None
@@ -160,6 +164,15 @@ def missing_database(settings: AuthSettings) -> Finding | None:
         "see that the address and the current folder are right; 'callcov-auth users add' creates it",
         _page("there-is-no-database-yet"),
     )
+
+
+def _file_of(settings: AuthSettings) -> str | None:
+    """Return SQLite's file; an empty text for one in memory, and None for another database."""
+    url = settings.database_url.get_secret_value()
+    if not url.startswith("sqlite"):
+        return None
+    name = make_url(url).database
+    return "" if name in (None, "", ":memory:") else name
 
 
 async def _clock_behind(auth: Auth) -> list[Finding]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from callcov_auth.cli.errors import explained
+from callcov_auth.cli.errors import INTERRUPTED, Unusable, explained
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -25,6 +25,17 @@ Scopes = Annotated[
 ]
 
 
+# No command and no slip in one is so long.
+_LIKE_A_SECRET = 24
+
+
+def key_id(given: str) -> str:
+    """Refuse a key where its id belongs, without showing it."""
+    if given.startswith("sk_"):
+        raise Unusable("This takes a key's id, not the key: 'callcov-auth keys who' tells the id.")
+    return given
+
+
 class Command(TyperCommand):
     """Refuses an argument too many without showing it: it may be a password typed in the wrong place."""
 
@@ -41,12 +52,27 @@ class Command(TyperCommand):
         return rest
 
 
-class Commands(TyperGroup):
+class Group(TyperGroup):
+    """Does not show what was typed in the place of a command where it may be a key or a token."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if len(args[0]) >= _LIKE_A_SECRET and not ctx.resilient_parsing:
+            ctx.fail(
+                "There is no such command, and it is not shown, since it may be a secret. "
+                "Keys and tokens are asked for, or read from standard input."
+            )
+        return super().resolve_command(ctx, args)
+
+
+class Commands(Group):
     """Ends a command that was refused with a clear line in the place of a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except typer.Abort:
+            # Ctrl-C where something was asked for.
+            raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             problem = explained(error)
             if problem is None:
@@ -56,7 +82,7 @@ class Commands(TyperGroup):
         raise typer.Exit(problem.exit_code)
 
 
-def noun(about: str, *, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
+def noun(about: str, *, cls: type[TyperGroup] = Group) -> typer.Typer:
     """Return an empty group of commands."""
     return typer.Typer(
         cls=cls,

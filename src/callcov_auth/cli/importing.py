@@ -41,7 +41,7 @@ class Import(Protocol):
 def run_import(file: Path, work: "Callable[[Auth, BinaryIO], Awaitable[Tally]]", *, as_json: bool) -> None:
     """Print what becomes of a file. Raises Exit with 1 where a line is refused."""
     with file.open("rb") as opened:
-        tally = with_auth(lambda auth: work(auth, opened))
+        tally = with_auth(lambda auth: work(auth, opened), makes_database=True)
     _print(tally, as_json=as_json)
     if tally.refused:
         raise typer.Exit(REFUSED)

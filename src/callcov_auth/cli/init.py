@@ -22,7 +22,7 @@ def init() -> None:
         )
     _write_new(ENV_FILE, _content())
     try:
-        with_auth(_nothing)
+        with_auth(_nothing, makes_database=True)
     except BaseException:
         # Nothing was made with the secret yet, and with the file in place init could not be tried again.
         ENV_FILE.unlink()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from callcov_auth.cli.commands import Command, Json, Scopes, noun
+from callcov_auth.cli.commands import Command, Json, Scopes, key_id, noun
 from callcov_auth.cli.every_key import every_key
 from callcov_auth.cli.imports import import_keys
 from callcov_auth.cli.output import print_json, print_record, print_table
@@ -27,7 +27,10 @@ COLUMNS = (
     *("rate", "created_at", "expires_at", "last_used_at", "revoked_at", "rotation_due"),
 )
 
-KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="As 'keys list' shows it.", show_default=False)]
+KeyId = Annotated[
+    str,
+    typer.Argument(metavar="KEY_ID", help="As 'keys list' shows it.", show_default=False, callback=key_id),
+]
 
 app = noun("API keys, of any user.")
 app.command("import", cls=Command)(import_keys)

@@ -11,6 +11,7 @@ from callcov_auth.cli.commands import Json
 from callcov_auth.cli.errors import REFUSED, UNUSABLE, Unusable, explained
 from callcov_auth.cli.output import harmless, print_json, print_table
 from callcov_auth.cli.progress import progress, spinner
+from callcov_auth.cli.session import with_auth_from
 from callcov_auth.cli.who import state_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def scan(
     git: Annotated[
         bool, typer.Option("--git", help="Look through all of a repository's history, too.")
     ] = False,
+    pattern: Annotated[
+        bool, typer.Option("--pattern", help="Find what looks like a key, whatever secret it was made with.")
+    ] = False,
     revoke: Annotated[bool, typer.Option("--revoke", help="Revoke every key that is found.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -44,7 +48,11 @@ def scan(
 
     Exit code 1 if a key is found, 2 if none is, and not everything could be read.
     """
-    settings = _settings()
+    settings = None if pattern else _settings()
+    if revoke and pattern:
+        raise Unusable(
+            "--revoke ends the keys of this deployment, and --pattern finds others' too: leave one."
+        )
     if revoke and (settings is None or settings.is_resource_server):
         raise Unusable("--revoke needs CALLCOV_AUTH_SECRET, and the database that has the keys: set both.")
     search = _searched(paths, settings, git=git)
@@ -64,6 +72,7 @@ class _Known:
 
     records: Sequence[dict[str, Any]]
     checked_by: str
+    revoked: int = 0
     notes: Sequence[str] = ()
     problem: Exception | None = None
 
@@ -101,12 +110,10 @@ def _searched(paths: Sequence[str], settings: "AuthSettings | None", *, git: boo
 
 def _known(found: "Sequence[Found]", settings: "AuthSettings | None", *, revoke: bool) -> _Known:
     """Ask the database whose the keys are, where there is one; it is neither made nor changed."""
-    import anyio
-
     from callcov_auth.cli.checks import missing_database
 
     if settings is None or not settings.key_mac_keys:
-        return _Known([_record(one, None, None) for one in found], "pattern", [_PATTERN_ALONE])
+        return _Known([_record(one, None, None) for one in found], "pattern", notes=[_PATTERN_ALONE])
     if not found:
         return _Known((), "mac")
     missing = missing_database(settings)
@@ -114,7 +121,7 @@ def _known(found: "Sequence[Found]", settings: "AuthSettings | None", *, revoke:
         if missing is not None:
             raise Unusable(f"The database: {missing.problem}; {missing.cure}")
         quiet = settings.replace(auto_migrate=False, signing_key_rotation_days=None)
-        return _Known(anyio.run(_asked, quiet, found, revoke), "mac")
+        return with_auth_from(quiet, lambda auth: _asked(auth, found, revoke=revoke))
     except Exception as error:
         problem = explained(error)
         if problem is None:
@@ -123,35 +130,31 @@ def _known(found: "Sequence[Found]", settings: "AuthSettings | None", *, revoke:
         if revoke:
             return _Known(genuine, "mac", problem=error)
         notes = [f"Whose they are was not asked. {line}" for line in problem.lines if genuine]
-        return _Known(genuine, "mac", notes)
+        return _Known(genuine, "mac", notes=notes)
 
 
-async def _asked(settings: "AuthSettings", found: "Sequence[Found]", revoke: bool) -> list[dict[str, Any]]:
+async def _asked(auth: "Auth", found: "Sequence[Found]", *, revoke: bool) -> _Known:
     """Return what the database knows of each; what only looks like a key of ours is left out."""
-    from callcov_auth.auth import Auth
-
-    async with Auth(settings) as auth:
-        known: dict[str, OwnedKey | None] = {}
-        with progress("Asking whose they are") as tell:
-            for one in found:
-                # Keys that were imported may have no MAC of ours.
-                if one.find.text not in known and (one.find.genuine or auth.keys.validator.foreign_keys):
-                    known[one.find.text] = await _owned(auth, one.find.text, revoke=revoke)
-                tell(1, len(found))
-        told = [(one, known.get(one.find.text)) for one in found]
-        return [
-            _record(one, owned, "unknown" if owned is None else state_of(owned, auth.now))
-            for one, owned in told
-            if one.find.genuine or owned is not None
-        ]
-
-
-async def _owned(auth: "Auth", text: str, *, revoke: bool) -> "OwnedKey | None":
-    owned = await auth.keys.find(text)
-    if owned is None or not revoke:
-        return owned
-    await auth.keys.revoke(owned.key.id)
-    return await auth.keys.find(text)
+    known: dict[str, OwnedKey | None] = {}
+    ended = 0
+    with progress("Asking whose they are") as tell:
+        for one in found:
+            text = one.find.text
+            # Keys that were imported may have no MAC of ours.
+            if text not in known and (one.find.genuine or auth.keys.validator.foreign_keys):
+                known[text] = owned = await auth.keys.find(text)
+                if revoke and owned is not None and owned.key.revoked_at is None:
+                    await auth.keys.revoke(owned.key.id)
+                    known[text] = await auth.keys.find(text)
+                    ended += 1
+            tell(1, len(found))
+    told = [(one, known.get(one.find.text)) for one in found]
+    records = [
+        _record(one, owned, "unknown" if owned is None else state_of(owned, auth.now))
+        for one, owned in told
+        if one.find.genuine or owned is not None
+    ]
+    return _Known(records, "mac", ended)
 
 
 def _record(found: "Found", owned: "OwnedKey | None", state: str | None) -> dict[str, Any]:
@@ -172,12 +175,28 @@ def _print(search: "LeakSearch", known: _Known, *, as_json: bool) -> None:
     from callcov_auth.keys.finder import redacted
 
     finds = sorted(known.records, key=lambda record: (record["path"], record["line"] or 0))
+    lookalikes = len(search.found) - len(finds)
     unread = [{"path": redacted(one.place), "problem": one.problem} for one in search.unread]
     if as_json:
-        print_json({"checked_by": known.checked_by, "files": search.files, "finds": finds, "unread": unread})
+        print_json(
+            {
+                "checked_by": known.checked_by,
+                "files": search.files,
+                "finds": finds,
+                "lookalikes": lookalikes,
+                "revoked": known.revoked,
+                "unread": unread,
+            }
+        )
     elif finds:
         print_table([record | {"found_in": _place(record)} for record in finds], COLUMNS)
     _tell(f"Files looked through: {search.files}; places with a key: {len(finds)}.", *known.notes)
+    if lookalikes:
+        _tell(
+            f"What looks like a key, and was not made with this secret: {lookalikes}. --pattern shows where."
+        )
+    if known.revoked:
+        _tell(f"Keys revoked now: {known.revoked}.")
     if any(record["state"] == "active" for record in finds):
         _tell("End each that works with 'callcov-auth keys revoke KEY_ID', or all with --revoke.")
     for one in unread:

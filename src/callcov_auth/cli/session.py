@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+import typer
+
 from callcov_auth.cli.errors import Unusable
 from callcov_auth.cli.progress import spinner
 
@@ -14,14 +16,27 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_NEW_DATABASE = (
+    "note: there was no database where CALLCOV_AUTH_DATABASE_URL says, so an empty one was made; "
+    "see that the address and the current folder are right"
+)
 
-def with_auth(work: "Callable[[Auth], Awaitable[T]]") -> T:
+
+def with_auth(work: "Callable[[Auth], Awaitable[T]]", *, makes_database: bool = False) -> T:
     """Return what ``work`` returns, run on an Auth from the settings in the environment or ``.env``.
 
     The audit log says that the command line did it. Raises SettingsError, SchemaError, and whatever ``work``
-    raises; Unusable for a resource server.
+    raises; Unusable for a resource server. Unless ``makes_database``, it tells of a database that was not
+    there: a new one in the wrong folder says that there is nothing.
     """
-    return with_auth_from(settings_with_database(), work)
+    from callcov_auth.cli.checks import database_not_made
+
+    settings = settings_with_database()
+    is_new = not makes_database and database_not_made(settings) is not None
+    result = with_auth_from(settings, work)
+    if is_new:
+        typer.echo(_NEW_DATABASE, err=True)
+    return result
 
 
 def with_auth_from(settings: "AuthSettings", work: "Callable[[Auth], Awaitable[T]]") -> T:

@@ -42,7 +42,7 @@ def add(
     async def work(auth: "Auth") -> dict[str, Any]:
         return await _record(auth, await auth.signing_keys.add(alg, signs_in=signs_in))
 
-    print_record(with_auth(work), as_json=as_json)
+    print_record(with_auth(work, makes_database=True), as_json=as_json)
 
 
 @app.command("list", cls=Command)

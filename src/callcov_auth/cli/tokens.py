@@ -36,7 +36,7 @@ def issue(
             "expires_in": auth.settings.access_token_ttl,
         }
 
-    answer = with_auth(work)
+    answer = with_auth(work, makes_database=True)
     if as_json:
         print_json(answer)
     else:

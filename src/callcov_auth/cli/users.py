@@ -25,7 +25,9 @@ app.command("import", cls=Command)(import_users)
 def add(email: Email, scopes: Scopes = None, as_json: Json = False) -> None:
     """Add a user. The password is asked for, or is the first line of standard input."""
     password = ask_new_password()
-    user = with_auth(lambda auth: auth.users.create(email, password, scopes=scopes or ()))
+    user = with_auth(
+        lambda auth: auth.users.create(email, password, scopes=scopes or ()), makes_database=True
+    )
     print_record(_record(user), as_json=as_json)
 
 

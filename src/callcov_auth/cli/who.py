@@ -55,6 +55,9 @@ async def _told(auth: "Auth", text: str) -> dict[str, Any]:
 
     owned = await auth.keys.find(text)
     if owned is None:
+        text = _within(text)
+        owned = await auth.keys.find(text)
+    if owned is None:
         raise _unknown(auth.settings, text)
     key = owned.key
     owner = await auth.users.get(key.owner)
@@ -69,6 +72,14 @@ async def _told(auth: "Auth", text: str) -> dict[str, Any]:
         "last_used_at": rfc3339_or_none(key.last_used_at),
         "state": state_of(owned, auth.now),
     }
+
+
+def _within(text: str) -> str:
+    """Return the one key within a line such as ``API_KEY="sk_live_…"``; else the line as it is."""
+    from callcov_auth.keys.finder import finds_in
+
+    keys = {find.text for find in finds_in(text.encode("utf-8", "surrogateescape"), ())}
+    return keys.pop() if len(keys) == 1 else text
 
 
 def _unknown(settings: "AuthSettings", text: str) -> "NotFound":
