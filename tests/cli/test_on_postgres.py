@@ -1,5 +1,6 @@
 """The commands on PostgreSQL."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ def test_users_and_keys_are_made_there(postgres: Database) -> None:
 def test_the_doctor_finds_nothing_wrong(postgres: Database) -> None:
     add_user()
     assert run_json("doctor") == {"ok": True, "findings": []}
+
+
+def test_the_doctor_finds_a_server_that_only_reads(postgres: Database) -> None:
+    add_user()
+    name = postgres.query("SELECT current_database()")[0][0]
+    postgres.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+
+    found = run("doctor", "--json")
+    (finding,) = json.loads(found.stdout)["findings"]
+
+    assert (found.exit_code, finding["check"]) == (1, "database")
+    assert finding["problem"].startswith("it only reads")
 
 
 @pytest.mark.parametrize("command", [("doctor",), ("users", "list")])

@@ -20,6 +20,7 @@ from callcov_auth.errors import AuthUnavailable
 from callcov_auth.keys.foreign import pepper_id
 from callcov_auth.settings import AuthSettings, SettingsError
 from callcov_auth.store.protocol import Key, SchemaError
+from callcov_auth.store.sql import SqlStore
 
 # A clock outside of these years is a dead battery or a typing error.
 PLAUSIBLE = (datetime(2025, 1, 1, tzinfo=UTC).timestamp(), datetime(2100, 1, 1, tzinfo=UTC).timestamp())
@@ -123,7 +124,8 @@ async def _database(settings: AuthSettings) -> list[Finding]:
         async with Auth(settings.replace(auto_migrate=False, signing_key_rotation_days=None)) as auth:
             keys = await every_key(auth, None, include_expired=False, tell=_untold)
             at_keys = [*_keys_due(auth, keys), *_peppers(auth.settings, keys)]
-            return [*await _clock_behind(auth), *at_keys, *await _signing_keys(auth)]
+            beside = [*await _clock_behind(auth), *at_keys, *await _signing_keys(auth)]
+            return [*await _read_only(auth), *beside]
     except SchemaError as error:
         problem, _, cure = str(error).rpartition(": ")
         return [Finding("database", problem, cure, _page("the-schema-does-not-fit"))]
@@ -173,6 +175,14 @@ def _file_of(settings: AuthSettings) -> str | None:
         return None
     name = make_url(url).database
     return "" if name in (None, "", ":memory:") else name
+
+
+async def _read_only(auth: Auth) -> list[Finding]:
+    if not isinstance(auth.store, SqlStore) or not await auth.store.only_reads():
+        return []
+    problem = "it only reads, so nobody can log in, and no key can be made or revoked"
+    cure = "let CALLCOV_AUTH_DATABASE_URL name the server that takes writes, or let this one take them"
+    return [Finding("database", problem, cure, _page("the-database-only-reads"))]
 
 
 async def _clock_behind(auth: Auth) -> list[Finding]:

@@ -123,6 +123,14 @@ class SqlStore:
     async def aclose(self) -> None:
         await self.lanes.aside(self._database.dispose)
 
+    async def only_reads(self) -> bool:
+        """Whether PostgreSQL refuses writes: a replica, a fail-over half way, or a setting."""
+        if self._database.reading.dialect.name != "postgresql":
+            return False
+        return await self.lanes.read(
+            lambda connection: connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on"
+        )
+
     async def add_user(self, user: User) -> None:
         await self.add_users([user])
 
