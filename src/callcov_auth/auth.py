@@ -165,14 +165,11 @@ class Auth:
         try:
             await self.ensure_open()
             await self.store.changes_after(None)
+            # Without waiting for the next poll: who asks decides whether requests come here.
+            await (self._feed.catch_up() if self.is_tended else self._catch_up())
         except Exception as error:
             logger.debug("not ready: %s", type(error).__name__)
             return False
-        if self.is_tended:
-            # Without waiting for the next poll: who asks decides whether requests come here.
-            await self._feed.catch_up()
-        else:
-            await self._catch_up()
         return self._feed.trusts_cache(self._timer())
 
     async def open(self) -> None:
