@@ -134,6 +134,7 @@ def test_a_key_in_an_ids_place_is_refused_and_not_shown() -> None:
 
 
 def test_an_unknown_email_is_refused_with_the_next_step() -> None:
+    add_user()
     refused = run("audit", "list", "--user", "nobody@example.com")
     assert (refused.exit_code, "'callcov-auth users list'" in refused.stderr) == (1, True)
 

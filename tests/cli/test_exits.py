@@ -331,11 +331,14 @@ def test_a_database_that_was_not_there_is_told_of(
     first, second = (run_process("users", "list", "--json") for _ in range(2))
 
     assert (first.returncode, json.loads(first.stdout)) == (0, {"users": []})
-    assert first.stderr == (
-        "note: there was no database where CALLCOV_AUTH_DATABASE_URL says, so an empty one was made; "
-        "see that the address and the current folder are right\n"
-    )
+    look = "see that CALLCOV_AUTH_DATABASE_URL and the current folder are right\n"
+    assert first.stderr == f"note: there was no database, so an empty one was made: {look}"
     assert second.stderr == ""
+
+    monkeypatch.setenv("CALLCOV_AUTH_DATABASE_URL", "sqlite:///nowhere.db")
+    refused = run_process("keys", "revoke", "key_1")
+    assert refused.returncode == 1
+    assert refused.stderr == f"error: There is no such API key, and there was no database: {look}"
 
 
 def test_a_refusal_ends_a_process_with_1(installation: Path) -> None:

@@ -78,6 +78,14 @@ def test_the_command_that_gives_a_lacking_scope_takes_none_away() -> None:
     ]
 
 
+def test_nobody_is_told_to_give_a_scope_that_was_not_meant() -> None:
+    refused = run("keys", "create", EMAIL, "--name", "ci", "--scope", "calls:read,calls:write")
+    assert refused.exit_code == 1
+    assert refused.stderr.splitlines()[-1] == (
+        "error: The owner lacks a scope with a comma in it: give --scope once for each"
+    )
+
+
 def test_scopes_with_a_comma_between_are_told_to_be_one() -> None:
     joined = run("users", "set-scopes", EMAIL, "--scope", "calls:read,calls:write")
     apart = run("users", "set-scopes", EMAIL, "--scope", "calls:read", "--scope", "calls:write")

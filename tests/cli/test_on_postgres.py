@@ -31,8 +31,12 @@ def test_the_doctor_finds_a_server_that_only_reads(postgres: Database) -> None:
     add_user()
     name = postgres.query("SELECT current_database()")[0][0]
     postgres.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    try:
+        found = run("doctor", "--json")
+    finally:
+        back = f"ALTER DATABASE {name} RESET default_transaction_read_only"
+        postgres.run("SET default_transaction_read_only = off", back)
 
-    found = run("doctor", "--json")
     (finding,) = json.loads(found.stdout)["findings"]
 
     assert (found.exit_code, finding["check"]) == (1, "database")

@@ -116,7 +116,8 @@ def test_the_only_key_is_not_retired_and_the_next_step_is_named() -> None:
 
 @pytest.mark.parametrize("which", ["unknown", "of the settings"])
 def test_an_unknown_key_is_refused(which: str) -> None:
-    kid = "unknown" if which == "unknown" else signing()
+    of_the_settings = signing()
+    kid = "unknown" if which == "unknown" else of_the_settings
     refused = run("signing-keys", "retire", kid)
     assert refused.exit_code == 1
     assert "There is no such signing key: 'callcov-auth signing-keys list' shows them all" in refused.stderr

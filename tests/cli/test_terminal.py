@@ -179,6 +179,7 @@ def test_json_is_json_at_a_terminal_too(key: dict[str, Any]) -> None:
 
 
 def test_an_error_is_a_plain_line(installation: Any) -> None:
+    add_user()
     with terminal("keys", "revoke", "key_1", columns=200) as screen:
         assert screen.ended() == 1
     assert screen.text == ("error: There is no such API key: 'callcov-auth keys list --all' shows them all\n")

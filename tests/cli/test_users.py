@@ -128,6 +128,7 @@ def test_a_malformed_scope_is_refused() -> None:
 
 @pytest.mark.parametrize("command", ["disable", "enable", "set-password", "set-scopes"])
 def test_an_unknown_user_cannot_be_changed(command: str) -> None:
+    add_user()
     refused = run("users", command, "nobody@example.com", stdin=PASSWORD)
 
     assert refused.exit_code == 1

@@ -268,6 +268,35 @@ async def test_with_fewer_connections_than_readers_callers_take_turns_and_none_i
     assert "feed_lost" not in caplog.text
 
 
+async def test_a_write_gets_a_connection_where_readers_have_taken_all(
+    few_connections: tuple[str, str], own_server: PostgresServer
+) -> None:
+    mine, theirs = few_connections
+    settings = make_settings(database_url=mine, max_active_keys=100)
+    async with Auth(settings) as auth:
+        owner = (await auth.users.create("ada@example.com", "a long way to Tipperary")).id
+        key = (await auth.keys.create(owner, name="Key")).api_key.get_secret_value()
+    async with Auth(settings.replace(database_url=theirs, audit_days=0)) as few:
+
+        async def look() -> None:
+            few.callers.forget_all()
+            await few.authenticate(f"Bearer {key}")
+
+        async def readers_have_all() -> bool:
+            # As after a restart of the server under load, where readers are quicker.
+            few.store._database.writing.dispose()  # type: ignore[attr-defined]
+            async with anyio.create_task_group() as group:
+                for _ in range(20):
+                    group.start_soon(look)
+            pool = few.store._database.reading.engine.pool  # type: ignore[attr-defined]
+            return bool(pool.checkedout() == 3)
+
+        await eventually(readers_have_all)
+        made = await few.keys.create(owner, name="Written")
+        assert await few.authenticate(f"Bearer {made.api_key.get_secret_value()}")
+        await look()
+
+
 async def test_a_server_that_is_restarted_is_used_again(own_scene: Scene, own_server: PostgresServer) -> None:
     own_server.stop()
     assert await own_scene.outcome(own_scene.a_cold_header()) == "auth_unavailable"

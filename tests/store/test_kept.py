@@ -214,3 +214,26 @@ def test_one_that_ends_while_another_waits_for_it_is_not_handed_on(
         taking_turns.give_up(lost)
         with pytest.raises(OperationalError):
             second.result()
+
+
+def test_room_is_made_by_closing_one_of_several(
+    taking_turns: KeptConnections, opened: Opened, full: Full
+) -> None:
+    full.most = 3
+    with taking_turns.connection(), taking_turns.connection():
+        assert opened.now == 2
+    assert taking_turns.make_room()
+    assert opened.now == 1
+    assert not taking_turns.make_room(), "the last one stays"
+    assert read(taking_turns) == 7
+
+
+def test_who_made_room_does_not_take_it_back(taking_turns: KeptConnections, full: Full, clock: Clock) -> None:
+    full.most = 3
+    with taking_turns.connection(), taking_turns.connection():
+        pass
+    taking_turns.make_room()
+    with ThreadPoolExecutor(1) as thread, taking_turns.connection():
+        second = thread.submit(read, taking_turns)
+        eventually_waits(taking_turns, second)
+    assert (second.result(), full.open) == (7, 2)

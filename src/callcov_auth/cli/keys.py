@@ -132,6 +132,8 @@ async def _owner(auth: "Auth", owner: str) -> "User":
 
 def _giving(user: "User", lacking: "Collection[str]") -> str:
     """Tell what is lacking, and the command that gives it and takes nothing away."""
+    if any("," in scope for scope in lacking):
+        return "The owner lacks a scope with a comma in it: give --scope once for each"
     scopes = [part for scope in sorted({*user.scopes, *lacking}) for part in ("--scope", scope)]
     command = shlex.join(["callcov-auth", "users", "set-scopes", user.email, *scopes])
     return f"The owner lacks {', '.join(lacking)}: mend a slip, or give it with: {command}"

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 COLUMNS = ("found_in", "key_prefix", "mac_valid", "id", "owner", "state")
 
 _PATTERN_ALONE = (
-    "Only the pattern was looked for, which other services' keys may have too: where CALLCOV_AUTH_SECRET is "
-    "set, yours are told from them."
+    "Only the pattern was looked for, which other services' keys may have too: without --pattern, and where "
+    "CALLCOV_AUTH_SECRET is set, yours are told from them."
 )
 
 
@@ -197,6 +197,8 @@ def _print(search: "LeakSearch", known: _Known, *, as_json: bool) -> None:
         )
     if known.revoked:
         _tell(f"Keys revoked now: {known.revoked}.")
+    if any(record["state"] == "unknown" for record in finds):
+        _tell("What is unknown is in no row of this database, and is not ended here.")
     if any(record["state"] == "active" for record in finds):
         _tell("End each that works with 'callcov-auth keys revoke KEY_ID', or all with --revoke.")
     for one in unread:

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NEW_DATABASE = (
-    "note: there was no database where CALLCOV_AUTH_DATABASE_URL says, so an empty one was made; "
-    "see that the address and the current folder are right"
-)
+_LOOK = "see that CALLCOV_AUTH_DATABASE_URL and the current folder are right"
 
 
 def with_auth(work: "Callable[[Auth], Awaitable[T]]", *, makes_database: bool = False) -> T:
@@ -30,12 +27,18 @@ def with_auth(work: "Callable[[Auth], Awaitable[T]]", *, makes_database: bool = 
     there: a new one in the wrong folder says that there is nothing.
     """
     from callcov_auth.cli.checks import database_not_made
+    from callcov_auth.errors import NotFound
 
     settings = settings_with_database()
     is_new = not makes_database and database_not_made(settings) is not None
-    result = with_auth_from(settings, work)
+    try:
+        result = with_auth_from(settings, work)
+    except NotFound as error:
+        if is_new:
+            error.add_note(f"{error.message}, and there was no database: {_LOOK}")
+        raise
     if is_new:
-        typer.echo(_NEW_DATABASE, err=True)
+        typer.echo(f"note: there was no database, so an empty one was made: {_LOOK}", err=True)
     return result
 
 

@@ -89,7 +89,8 @@ def _unknown(settings: "AuthSettings", text: str) -> "NotFound":
     form = key_format.read(text)
     if form is None:
         return NotFound(
-            "This is no key of ours, which look like sk_live_… and 48 more", reason="key_malformed"
+            "This is no key of ours, and no line with one in it; they look like sk_live_… and 48 more",
+            reason="key_malformed",
         )
     if not form.is_genuine(settings.key_mac_keys):
         return NotFound(

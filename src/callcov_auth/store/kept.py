@@ -120,6 +120,19 @@ class KeptConnections:
             self._generation += 1
         kept.connection.close()
 
+    def make_room(self) -> bool:
+        """Close one of several when no work has it, for somebody who has none. Whether that was done."""
+        if self._open < 2:
+            return False
+        # Or those who read would take what is free then.
+        self._full_until = self._timer() + FULL_FOR
+        kept = self._anothers()
+        if kept is None:
+            return False
+        kept.connection.invalidate()
+        kept.connection.close()
+        return True
+
     def dispose(self) -> None:
         while (kept := self._latest()) is not None:
             kept.connection.close()
@@ -161,8 +174,12 @@ class KeptConnections:
 
     @property
     def _are_lent(self) -> bool:
+        return self._open > len(self._idle)
+
+    @property
+    def _open(self) -> int:
         pool = self.engine.pool
-        return isinstance(pool, QueuePool) and pool.checkedout() > len(self._idle)
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     def _latest(self) -> Kept | None:
         # Another thread may take the last one between a look and a step.

@@ -6,10 +6,10 @@ nothing stands between.
 """
 
 import re
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
-from time import monotonic
+from time import monotonic, sleep
 from traceback import clear_frames
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.exc import DBAPIError
 
 from callcov_auth.settings import SettingsError
-from callcov_auth.store.database import Database
+from callcov_auth.store.database import Database, never
 from callcov_auth.store.kept import KeptConnections
 from callcov_auth.store.prepared import Execute
 
@@ -45,6 +45,8 @@ STATEMENT_TIMEOUT = 4.0
 LOCK_TIMEOUT = 3.0
 # After so many times a server keeps a statement: to plan it takes longer than all the rest.
 PREPARE_THRESHOLD = 3
+# Until a server has seen that a connection was closed.
+PAUSES = (0.01, 0.05, 0.2)
 # By how much the server is given the first word.
 _MARGIN = 1.0
 # After so long a connection is made anew, so that names and balancers are asked again.
@@ -69,15 +71,17 @@ _SCHEME = re.compile(r"^postgres(?:ql)?(?:\+(\w+))?://")
 def postgres_database(url: str) -> Database:
     """``url`` is libpq's, with all that it can say (PostgreSQL, §34.1.1.2). Raises SettingsError."""
     options = _ALWAYS | _options(url)
-    # Asked first whether it is alive, for a write cannot be tried again.
-    writing = _engine(options, WRITERS, pool_pre_ping=True)
+    reading = KeptConnections(
+        _engine(options, READERS, isolation_level="AUTOCOMMIT", pool_reset_on_return=None),
+        longest=_RECYCLE,
+        is_refused=lambda error: _is_refused(error.orig),
+    )
+    # Asked first whether it is alive, for a write cannot be tried again. Readers take turns with fewer, where
+    # writers would have none.
+    writing = _engine(options, WRITERS, make_room=reading.make_room, pool_pre_ping=True)
     event.listen(writing, "checkin", _be_impatient)
     return Database(
-        reading=KeptConnections(
-            _engine(options, READERS, isolation_level="AUTOCOMMIT", pool_reset_on_return=None),
-            longest=_RECYCLE,
-            is_refused=_is_refused,
-        ),
+        reading=reading,
         writing=writing,
         readers=READERS,
         writers=WRITERS,
@@ -151,7 +155,9 @@ def _options(url: str) -> dict[str, Any]:
     )
 
 
-def _engine(options: dict[str, Any], size: int, **more: Any) -> Engine:
+def _engine(
+    options: dict[str, Any], size: int, *, make_room: Callable[[], bool] = never, **more: Any
+) -> Engine:
     engine = create_engine(
         "postgresql+psycopg://",
         hide_parameters=True,
@@ -165,7 +171,12 @@ def _engine(options: dict[str, Any], size: int, **more: Any) -> Engine:
     )
 
     def connect(_dialect: Any, _record: Any, _args: Any, ours: dict[str, Any]) -> Any:
-        return _connected(**options, **ours)
+        try:
+            return _connected(**options, **ours)
+        except psycopg.OperationalError as error:
+            if not _is_refused(error) or not make_room():
+                raise
+        return _connected_soon(**options, **ours)
 
     event.listen(engine, "do_connect", connect)
     event.listen(engine, "handle_error", _see_whether_it_is_lost)
@@ -189,6 +200,15 @@ def _connected(**options: Any) -> _Connection:
         made.close()
         raise
     return made
+
+
+def _connected_soon(**options: Any) -> _Connection:
+    """Connect where another connection was closed just now, of which the server hears a moment later."""
+    for pause in PAUSES:
+        sleep(pause)
+        with suppress(psycopg.OperationalError):
+            return _connected(**options)
+    return _connected(**options)
 
 
 def _begin(connection: Connection, seconds: float | None) -> None:
@@ -241,9 +261,9 @@ def _is_stale(error: Exception) -> bool:
     return isinstance(error, DBAPIError) and error.connection_invalidated and not silent
 
 
-def _is_refused(error: DBAPIError) -> bool:
+def _is_refused(error: object) -> bool:
     """Whether a server said no to one connection more, which has no SQLSTATE, and words of any language."""
-    return not isinstance(error.orig, psycopg.errors.ConnectionTimeout | ServerSilent)
+    return not isinstance(error, psycopg.errors.ConnectionTimeout | ServerSilent)
 
 
 def _is_collision(error: Exception) -> bool:
