@@ -91,21 +91,19 @@ class KeptConnections:
 
     def take(self) -> Kept:
         """Return a connection, for one of ``give_back`` and ``give_up``."""
-        kept, is_full = self._good(), self._timer() < self._full_until
-        if kept is None and is_full:
-            kept = self._anothers()
+        kept = self._good()
         if kept is not None:
             return kept
+        if self._timer() < self._full_until:
+            return self._anothers() or self._new()
         try:
-            connection = self.engine.connect()
+            return self._new()
         except DBAPIError as error:
-            kept = self._anothers() if self._is_refused(error) and not is_full else None
+            kept = self._anothers() if self._is_refused(error) else None
             if kept is None:
                 raise
             self._full_until = self._timer() + FULL_FOR
             return kept
-        driver = connection.connection.driver_connection
-        return Kept(connection, driver, self._timer(), self._generation)
 
     def give_back(self, kept: Kept) -> None:
         # Who waits comes first, or those who are at work would take it again and again.
@@ -137,6 +135,11 @@ class KeptConnections:
         while (kept := self._latest()) is not None:
             kept.connection.close()
         self.engine.dispose()
+
+    def _new(self) -> Kept:
+        connection = self.engine.connect()
+        driver = connection.connection.driver_connection
+        return Kept(connection, driver, self._timer(), self._generation)
 
     def _good(self) -> Kept | None:
         while (kept := self._latest()) is not None:
