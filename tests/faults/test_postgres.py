@@ -296,6 +296,23 @@ async def test_a_write_gets_a_connection_where_readers_have_taken_all(
         assert await few.authenticate(f"Bearer {made.api_key.get_secret_value()}")
         await look()
 
+        # One for each lane; the writers' pool has two places, of which one can be filled.
+        own_server.run(
+            "ALTER ROLE few CONNECTION LIMIT 2",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'few'",
+        )
+
+        async def write() -> None:
+            with suppress(AuthUnavailable):
+                await few.keys.create(owner, name="Perhaps")
+
+        for _ in range(3):
+            async with anyio.create_task_group() as group:
+                for act in (look, look, write, write):
+                    group.start_soon(act)
+        for _ in range(4):
+            await few.keys.create(owner, name="Written")
+
 
 async def test_a_server_that_is_restarted_is_used_again(own_scene: Scene, own_server: PostgresServer) -> None:
     own_server.stop()

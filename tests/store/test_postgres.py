@@ -1,12 +1,17 @@
 """What is PostgreSQL's own: its address, as psycopg takes it, and statements that it keeps."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import create_engine, event, text
 
 from callcov_auth.settings import SettingsError
 from callcov_auth.store import postgres
+from callcov_auth.store.postgres import postgres_database
 from callcov_auth.store.sql import SqlStore
 from callcov_auth.testing.store_contract.samples import make_key, with_keys, with_user
 from tests.support.postgres_server import PostgresServer
@@ -85,3 +90,27 @@ async def test_a_statement_that_a_migration_has_overtaken_is_answered(store: Sql
     change = "ALTER TABLE callcov_users ALTER COLUMN scopes TYPE varchar(5000)"
     await store.lanes.write(lambda connection: connection.exec_driver_sql(change))
     await _look_up(store)
+
+
+def test_a_place_of_the_writers_pool_that_cannot_be_filled_is_passed_over(tmp_path: Path) -> None:
+    ours: Any = postgres_database("postgresql:///auth").writing
+    engine = create_engine(
+        f"sqlite:///{tmp_path}/some.db",
+        pool_size=2,
+        max_overflow=0,
+        pool_use_lifo=ours.engine.pool._pool.use_lifo,
+    )
+    lost, kept = engine.connect(), engine.connect()
+    lost.invalidate()
+    lost.close()
+    kept.close()
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("too many connections")
+
+    event.listen(engine, "do_connect", full)
+    writers = type(ours)(engine)
+    for _ in range(4):
+        with writers.begin() as connection:
+            assert connection.execute(text("SELECT 7")).scalar_one() == 7
+    writers.dispose()

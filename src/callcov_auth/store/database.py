@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, func, select
 
 from callcov_auth.store.kept import KeptConnections
 from callcov_auth.store.prepared import Execute
@@ -21,13 +21,25 @@ AUDIT: Lock = 4
 _CLASS = 0x63616C6C
 
 
+class Writing(Protocol):
+    """Connections for writes: an Engine, KeptConnections, or what stands around one."""
+
+    def begin(self) -> AbstractContextManager[Connection]:
+        """Lend a connection in a transaction, which ends with the block."""
+        ...
+
+    def dispose(self) -> None:
+        """Close all of them."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """A database, and how it wants to be used."""
 
     reading: KeptConnections
     """In autocommit: each statement is a transaction of its own, and one round trip."""
-    writing: Engine | KeptConnections
+    writing: "Writing"
     readers: int
     """How many pieces of work may read at once; each has a connection that is open or can be opened."""
     writers: int

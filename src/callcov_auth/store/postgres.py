@@ -8,6 +8,7 @@ nothing stands between.
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic, sleep
 from traceback import clear_frames
@@ -72,14 +73,17 @@ def postgres_database(url: str) -> Database:
     """``url`` is libpq's, with all that it can say (PostgreSQL, §34.1.1.2). Raises SettingsError."""
     options = _ALWAYS | _options(url)
     reading = KeptConnections(
-        _engine(options, READERS, isolation_level="AUTOCOMMIT", pool_reset_on_return=None),
+        _engine(
+            options, READERS, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, pool_use_lifo=True
+        ),
         longest=_RECYCLE,
         is_refused=lambda error: _is_refused(error.orig),
     )
     # Asked first whether it is alive, for a write cannot be tried again. Readers take turns with fewer, where
     # writers would have none.
-    writing = _engine(options, WRITERS, make_room=reading.make_room, pool_pre_ping=True)
-    event.listen(writing, "checkin", _be_impatient)
+    engine = _engine(options, WRITERS, make_room=reading.make_room, pool_pre_ping=True, pool_use_lifo=False)
+    event.listen(engine, "checkin", _be_impatient)
+    writing = _Writers(engine)
     return Database(
         reading=reading,
         writing=writing,
@@ -95,6 +99,30 @@ def postgres_database(url: str) -> Database:
         is_stale=_is_stale,
         is_collision=_is_collision,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Writers:
+    """The pool's places in turn, for one may be empty and not to be filled, and another have a connection."""
+
+    engine: Engine
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        with self._connected() as connection, connection.begin():
+            yield connection
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+    def _connected(self) -> Connection:
+        for _ in range(WRITERS - 1):
+            try:
+                return self.engine.connect()
+            except DBAPIError as error:
+                if not _is_refused(error.orig):
+                    raise
+        return self.engine.connect()
 
 
 class ServerSilent(psycopg.OperationalError):
@@ -161,8 +189,6 @@ def _engine(
     engine = create_engine(
         "postgresql+psycopg://",
         hide_parameters=True,
-        # The latest used is the first used again, so that the others end where they are not needed.
-        pool_use_lifo=True,
         pool_size=size,
         max_overflow=0,
         pool_recycle=_RECYCLE,
@@ -225,7 +251,7 @@ def _begin(connection: Connection, seconds: float | None) -> None:
 
 
 @contextmanager
-def _prepared(writing: Engine) -> Iterator[Execute]:
+def _prepared(writing: _Writers) -> Iterator[Execute]:
     # By way of SQLAlchemy, which sees when a connection has ended; the way to a server takes longer.
     with writing.begin() as connection:
         _begin(connection, None)
