@@ -101,9 +101,9 @@ def test_a_place_of_the_writers_pool_that_cannot_be_filled_is_passed_over(tmp_pa
         pool_use_lifo=ours.engine.pool._pool.use_lifo,
     )
     lost, kept = engine.connect(), engine.connect()
+    kept.close()
     lost.invalidate()
     lost.close()
-    kept.close()
 
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("too many connections")
