@@ -124,8 +124,7 @@ async def _database(settings: AuthSettings) -> list[Finding]:
         async with Auth(settings.replace(auto_migrate=False, signing_key_rotation_days=None)) as auth:
             keys = await every_key(auth, None, include_expired=False, tell=_untold)
             at_keys = [*_keys_due(auth, keys), *_peppers(auth.settings, keys)]
-            beside = [*await _clock_behind(auth), *at_keys, *await _signing_keys(auth)]
-            return [*await _read_only(auth), *beside]
+            return [*await _read_only(auth), *await _clock_behind(auth), *at_keys, *await _signing_keys(auth)]
     except SchemaError as error:
         problem, _, cure = str(error).rpartition(": ")
         return [Finding("database", problem, cure, _page("the-schema-does-not-fit"))]

@@ -39,7 +39,7 @@ class Database:
 
     reading: KeptConnections
     """In autocommit: each statement is a transaction of its own, and one round trip."""
-    writing: "Writing"
+    writing: Writing
     readers: int
     """How many pieces of work may read at once; each has a connection that is open or can be opened."""
     writers: int

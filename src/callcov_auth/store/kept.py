@@ -127,8 +127,7 @@ class KeptConnections:
         kept = self._anothers()
         if kept is None:
             return False
-        kept.connection.invalidate()
-        kept.connection.close()
+        _end(kept)
         return True
 
     def dispose(self) -> None:
@@ -151,9 +150,7 @@ class KeptConnections:
         """Whether it may be used once more; if not, it is closed."""
         if kept.generation == self._generation and self._timer() - kept.since < self._longest:
             return True
-        # So that the engine does not lend it again.
-        kept.connection.invalidate()
-        kept.connection.close()
+        _end(kept)
         return False
 
     def _anothers(self) -> Kept | None:
@@ -195,3 +192,9 @@ class KeptConnections:
             return self._handed.get_nowait()
         except Empty:
             return None
+
+
+def _end(kept: Kept) -> None:
+    # Closed alone, the engine would lend it again.
+    kept.connection.invalidate()
+    kept.connection.close()

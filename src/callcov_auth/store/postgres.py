@@ -109,13 +109,13 @@ class _Writers:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        with self._connected() as connection, connection.begin():
+        with self._connect() as connection, connection.begin():
             yield connection
 
     def dispose(self) -> None:
         self.engine.dispose()
 
-    def _connected(self) -> Connection:
+    def _connect(self) -> Connection:
         for _ in range(WRITERS - 1):
             try:
                 return self.engine.connect()
